@@ -1,0 +1,228 @@
+"""`ImageSet`: images, labels and what is known about them, in one immutable record.
+
+Nothing here knows where the images come from or what will be learned from them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+import torch
+
+from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.seeds import derive_seed
+
+__all__ = ["ImageSet"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageSet:
+    """Labeled images, and what is known about each.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, height, width, channels), uint8
+        Brightness from 0 to 255. When sizes differ or the images stay on disk: a sequence
+        whose items are such arrays of shape (height, width, channels), read when asked for.
+    labels : ndarray of shape (n_images,), int64
+        Indices into `class_names`.
+    class_names : tuple of str
+        One name a class.
+    captions : tuple of str, optional
+        One sentence an image.
+    attributes : mapping of str to ndarray of shape (n_images,), optional
+        More that is known about each image, such as the color of the shape.
+    card : str
+        Where the images come from, how they were made, and under which license.
+
+    Raises
+    ------
+    ShapeError
+        If the images are not uint8 of that shape, or the counts differ.
+    DataError
+        If a label points outside `class_names`.
+
+    Examples
+    --------
+    >>> toy = ImageSet(
+    ...     images=np.zeros((4, 8, 8, 3), np.uint8),
+    ...     labels=np.array([0, 1, 0, 1]),
+    ...     class_names=("disc", "square"),
+    ... )
+    >>> toy
+    ImageSet(4 images of 8 x 8 x 3, 2 classes)
+    >>> toy.subset([1, 3]).labels
+    array([1, 1])
+    """
+
+    images: np.ndarray | Sequence[np.ndarray]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    captions: tuple[str, ...] | None = None
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    card: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+        self._check_images()
+        self._check_counts()
+        if (
+            len(self.labels)
+            and not 0 <= self.labels.min() <= self.labels.max() < self.n_classes
+        ):
+            msg = (
+                f"Labels must lie in 0 .. {self.n_classes - 1}, one for each of the "
+                f"{self.n_classes} class names, got {self.labels.min()} .. {self.labels.max()}."
+            )
+            raise DataError(msg)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        size = (
+            "different sizes"
+            if self.is_lazy
+            else " x ".join(map(str, self.images.shape[1:]))
+        )
+        classes = "1 class" if self.n_classes == 1 else f"{self.n_classes} classes"
+        return f"ImageSet({len(self)} images of {size}, {classes})"
+
+    @property
+    def n_classes(self) -> int:
+        """Number of class names, whether or not each has an image."""
+        return len(self.class_names)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether images are read one by one, and may differ in size."""
+        return not isinstance(self.images, np.ndarray)
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each image, in order."""
+        return [self.class_names[label] for label in self.labels]
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """Return the images at `indices`, in that order.
+
+        Parameters
+        ----------
+        indices : array-like of int
+            Each in ``0 .. n_images - 1``.
+
+        Returns
+        -------
+        ImageSet
+            With the same class names and card.
+
+        Raises
+        ------
+        SettingsError
+            If an index is out of range.
+        """
+        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
+            msg = (
+                f"Indices must lie in 0 .. {len(self) - 1}, got "
+                f"{indices.min()} .. {indices.max()}."
+            )
+            raise SettingsError(msg)
+        return replace(
+            self,
+            images=_Picked(self.images, indices) if self.is_lazy else self.images[indices],
+            labels=self.labels[indices],
+            captions=self.captions and tuple(self.captions[i] for i in indices),
+            attributes={name: values[indices] for name, values in self.attributes.items()},
+        )
+
+    def sample(self, n_images: int, *, seed: int) -> Self:
+        """Return `n_images` different images, drawn at random.
+
+        Parameters
+        ----------
+        n_images : int
+            Between 1 and the size of this set.
+        seed : int
+            The same seed draws the same images.
+
+        Returns
+        -------
+        ImageSet
+
+        Raises
+        ------
+        SettingsError
+            If there are not that many images.
+        """
+        if not 1 <= n_images <= len(self):
+            msg = f"n_images must be between 1 and the set's {len(self)} images, got {n_images}."
+            raise SettingsError(msg)
+        rng = np.random.default_rng(derive_seed(seed, "sample"))
+        return self.subset(rng.permutation(len(self))[:n_images])
+
+    def to_tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return all images and labels as tensors.
+
+        Returns
+        -------
+        images : Tensor of shape (n_images, channels, height, width), float32
+            Brightness from 0 to 1.
+        labels : Tensor of shape (n_images,), int64
+
+        Raises
+        ------
+        ShapeError
+            If the images differ in size.
+        """
+        images = self.images
+        if self.is_lazy:
+            images = list(images)
+            sizes = sorted({image.shape for image in images})
+            if len(sizes) > 1:
+                msg = (
+                    f"One tensor needs images of one size, got {len(sizes)} sizes from "
+                    f"{sizes[0]} to {sizes[-1]}. Pass image_size= when the set is loaded."
+                )
+                raise ShapeError(msg)
+            images = np.stack(images)
+        pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        return pixels.float().div_(255), torch.from_numpy(self.labels.copy())
+
+    def _check_images(self) -> None:
+        if self.is_lazy:
+            return
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            msg = (
+                "images must be uint8 of shape (n_images, height, width, channels), got "
+                f"{self.images.dtype} of shape {self.images.shape}. Gray images need a last "
+                "axis of one: images[..., None]."
+            )
+            raise ShapeError(msg)
+
+    def _check_counts(self) -> None:
+        counts = {"images": len(self.images), "labels": self.labels.size}
+        if self.captions is not None:
+            counts["captions"] = len(self.captions)
+        counts |= {f"attribute {name!r}": len(a) for name, a in self.attributes.items()}
+        if len(set(counts.values())) > 1 or self.labels.ndim != 1:
+            listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+            msg = f"Every image needs one label (and caption and attribute), got {listed}."
+            raise ShapeError(msg)
+
+
+class _Picked(Sequence):
+    """Some items of a sequence, in a new order, read when asked for."""
+
+    def __init__(self, items: Sequence[np.ndarray], indices: np.ndarray) -> None:
+        if isinstance(items, _Picked):
+            items, indices = items.items, items.indices[indices]
+        self.items, self.indices = items, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.items[self.indices[index]]

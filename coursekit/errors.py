@@ -1,0 +1,44 @@
+"""Exceptions that coursekit raises on purpose.
+
+Each derives from `CourseError` and from the builtin a Python user expects, so either can
+be caught. Nothing here knows why an error happens: the message says that, with the rule,
+what was given, and what to do.
+"""
+
+__all__ = [
+    "AssetError",
+    "CourseError",
+    "DataError",
+    "RoleError",
+    "SettingsError",
+    "ShapeError",
+    "TrainingError",
+]
+
+
+class CourseError(Exception):
+    """Anything that coursekit raises on purpose."""
+
+
+class SettingsError(CourseError, ValueError):
+    """An argument or a setting is outside what the function allows."""
+
+
+class ShapeError(CourseError, ValueError):
+    """Arrays have shapes that do not fit together, or not what comes next."""
+
+
+class DataError(CourseError, ValueError):
+    """A data set or one of its files cannot be used as it is."""
+
+
+class AssetError(CourseError, OSError):
+    """A file of the registry is missing, damaged, or cannot be stored."""
+
+
+class RoleError(CourseError, LookupError):
+    """A role is unknown, or nothing usable stands in it."""
+
+
+class TrainingError(CourseError, RuntimeError):
+    """Training cannot go on: the message names the batch and the remedy."""
