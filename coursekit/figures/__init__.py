@@ -1,0 +1,39 @@
+"""Every figure of the course.
+
+Each function takes arrays or records, has a `title` that says what to see, and returns a
+`Figure`, which a notebook shows when it is a cell's last expression. Nothing is computed
+here beyond the layout.
+
+Figure
+    A matplotlib figure that shows itself and looks the same everywhere.
+COLORS
+    The colors of curves and bars, by name.
+show_images, show_before_after
+    Pictures in a grid, and in pairs.
+show_matrix, show_weights
+    Numbers as colors: kernels, feature maps, templates.
+plot_curves, plot_history
+    Lines with their names, and the course of a training.
+plot_bars, plot_confusion
+    Bars with their numbers, and which class was taken for which.
+"""
+
+from coursekit.figures.bars import plot_bars, plot_confusion
+from coursekit.figures.curves import plot_curves, plot_history
+from coursekit.figures.figure import Figure
+from coursekit.figures.images import show_before_after, show_images
+from coursekit.figures.matrices import show_matrix, show_weights
+from coursekit.figures.style import COLORS
+
+__all__ = [
+    "COLORS",
+    "Figure",
+    "plot_bars",
+    "plot_confusion",
+    "plot_curves",
+    "plot_history",
+    "show_before_after",
+    "show_images",
+    "show_matrix",
+    "show_weights",
+]
