@@ -1,0 +1,124 @@
+"""``coursekit run``: executed copies of lessons, as notebooks and as HTML pages.
+
+Sources are read, never written. Nothing here knows how a kernel is kept.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
+
+from coursekit.cli.execute import NotebookRun, execute_notebook
+from coursekit.course.lessons import Lesson, find_lesson
+from coursekit.errors import DataError
+
+__all__ = ["run_lessons"]
+
+
+def run_lessons(
+    names: Sequence[str], *, profile: str | None, timeout: float, output: Path
+) -> int:
+    """Execute lessons one after the other, print a table, and return an exit code.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As `find_lesson` takes them; all are looked up before the first is run.
+    profile : str or None
+        ``COURSEKIT_PROFILE`` for the kernels; None leaves it as it is.
+    timeout : float
+        Seconds that one cell may take.
+    output : Path
+        Folder for the executed notebooks and the pages; made when it is missing.
+
+    Returns
+    -------
+    int
+        0 when every cell of every lesson ran, else 1.
+    """
+    console = Console()
+    lessons = [find_lesson(name) for name in names]
+    output.mkdir(parents=True, exist_ok=True)
+    settings = {"COURSEKIT_PROFILE": profile} if profile else {}
+    runs = {}
+    for lesson in dict.fromkeys(lessons):
+        run = _run_one(lesson, settings=settings, timeout=timeout, console=console)
+        _write(run.notebook, output / lesson.path.name)
+        runs[lesson] = run
+    console.print(_table(runs))
+    for lesson, run in runs.items():
+        if run.failure:
+            _show_failure(lesson, run, console)
+    console.print(f"Executed notebooks and pages: {output}{os.sep}", highlight=False)
+    return int(any(run.failure for run in runs.values()))
+
+
+def _run_one(
+    lesson: Lesson, *, settings: dict[str, str], timeout: float, console: Console
+) -> NotebookRun:
+    notebook = _read(lesson.path)
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    n_cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
+    # No sleepless threads beside the kernel: the bar is drawn when a cell has ended.
+    with Progress(*columns, console=console, refresh_per_second=2) as progress:
+        task = progress.add_task(lesson.name, total=n_cells)
+        return execute_notebook(
+            notebook,
+            folder=Path.cwd(),  # so that relative paths mean what they mean in the shell
+            settings=settings,
+            timeout=timeout,
+            on_cell=lambda n_done: progress.update(task, completed=n_done),
+        )
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        msg = f"{path} is not a notebook that can be read ({error}). Restore it from git."
+        raise DataError(msg) from error
+
+
+def _write(notebook: NotebookNode, path: Path) -> None:
+    from nbconvert import HTMLExporter  # half a second to import, wanted only at the end
+
+    _write_whole(path, nbformat.writes(notebook) + "\n")
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    _write_whole(path.with_suffix(".html"), page)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
+def _table(runs: dict[Lesson, NotebookRun]) -> Table:
+    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
+    for lesson, run in runs.items():
+        table.add_row(
+            lesson.name,
+            f"{run.n_done} of {run.n_cells}",
+            f"{run.seconds:.1f}",
+            str(run.peak_memory),
+            "failed" if run.failure else "passed",
+        )
+    return table
+
+
+def _show_failure(lesson: Lesson, run: NotebookRun, console: Console) -> None:
+    failure = run.failure
+    at = f"code cell {failure.cell} of {run.n_cells}" if failure.cell else "before any cell"
+    console.print(f"{lesson.name} failed, {at}:", highlight=False, markup=False)
+    for line in filter(None, (failure.source_line, *failure.error.splitlines())):
+        console.print(f"    {line}", highlight=False, markup=False, soft_wrap=True)
