@@ -1,11 +1,38 @@
 """Data: one record for every data set, drawn, bundled or downloaded.
 
 The record: `ImageSet`.
+Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
+`UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`.
 Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
 """
 
 from coursekit.datasets.bundled_digits import load_digits
 from coursekit.datasets.bundled_photos import PHOTOS, load_photo, load_photos
 from coursekit.datasets.imageset import ImageSet
+from coursekit.datasets.shape_attributes import (
+    BACKGROUNDS,
+    COLORS,
+    HELD_OUT_PAIRS,
+    SIZES,
+    SOURCE_SHAPES,
+    UNSEEN_SHAPES,
+    caption_shape,
+)
+from coursekit.datasets.shapes import draw_shape, make_shapes
 
-__all__ = ["PHOTOS", "ImageSet", "load_digits", "load_photo", "load_photos"]
+__all__ = [
+    "BACKGROUNDS",
+    "COLORS",
+    "HELD_OUT_PAIRS",
+    "PHOTOS",
+    "SIZES",
+    "SOURCE_SHAPES",
+    "UNSEEN_SHAPES",
+    "ImageSet",
+    "caption_shape",
+    "draw_shape",
+    "load_digits",
+    "load_photo",
+    "load_photos",
+    "make_shapes",
+]
