@@ -4,10 +4,23 @@ The record: `ImageSet`.
 Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
 `UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`.
 Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
+Own files: `load_folder`, `ImageFiles`, `load_cifar_files`, `load_mnist_files`.
+Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
+`fetch_imagenet_sample`.
 """
 
 from coursekit.datasets.bundled_digits import load_digits
 from coursekit.datasets.bundled_photos import PHOTOS, load_photo, load_photos
+from coursekit.datasets.cifar_files import load_cifar_files
+from coursekit.datasets.downloads import (
+    fetch_cifar10,
+    fetch_eurosat,
+    fetch_hymenoptera,
+    fetch_imagenet_sample,
+    fetch_mnist,
+    load_mnist_files,
+)
+from coursekit.datasets.folders import ImageFiles, load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.shape_attributes import (
     BACKGROUNDS,
@@ -28,10 +41,19 @@ __all__ = [
     "SIZES",
     "SOURCE_SHAPES",
     "UNSEEN_SHAPES",
+    "ImageFiles",
     "ImageSet",
     "caption_shape",
     "draw_shape",
+    "fetch_cifar10",
+    "fetch_eurosat",
+    "fetch_hymenoptera",
+    "fetch_imagenet_sample",
+    "fetch_mnist",
+    "load_cifar_files",
     "load_digits",
+    "load_folder",
+    "load_mnist_files",
     "load_photo",
     "load_photos",
     "make_shapes",
