@@ -16,24 +16,43 @@ plot_curves, plot_history
     Lines with their names, and the course of a training.
 plot_bars, plot_confusion
     Bars with their numbers, and which class was taken for which.
+plot_signal, plot_spectrogram
+    A wave over time, and its frequencies.
+show_receptive_field
+    How strongly an output depends on each pixel, and the computed box.
+draw_receptive_field_of_the_eye, draw_window, show_flattened
+    Diagrams of single ideas.
 """
 
 from coursekit.figures.bars import plot_bars, plot_confusion
 from coursekit.figures.curves import plot_curves, plot_history
+from coursekit.figures.diagrams import (
+    draw_receptive_field_of_the_eye,
+    draw_window,
+    show_flattened,
+)
+from coursekit.figures.fields import show_receptive_field
 from coursekit.figures.figure import Figure
 from coursekit.figures.images import show_before_after, show_images
 from coursekit.figures.matrices import show_matrix, show_weights
+from coursekit.figures.sound import plot_signal, plot_spectrogram
 from coursekit.figures.style import COLORS
 
 __all__ = [
     "COLORS",
     "Figure",
+    "draw_receptive_field_of_the_eye",
+    "draw_window",
     "plot_bars",
     "plot_confusion",
     "plot_curves",
     "plot_history",
+    "plot_signal",
+    "plot_spectrogram",
     "show_before_after",
+    "show_flattened",
     "show_images",
     "show_matrix",
+    "show_receptive_field",
     "show_weights",
 ]

@@ -20,6 +20,7 @@ from coursekit.figures.text import format_number, readable_color, text_width, wr
 __all__ = ["plot_bars", "plot_confusion"]
 
 _SIZE = FONT_SIZES["tick"]
+_NAME_WIDTH = 1.8  # inches for the name of a class
 _MOST_NUMBERS = 20  # classes: beyond it numbers in the cells are not legible
 
 
@@ -86,6 +87,8 @@ def plot_bars(
         axes.set_ylabel(y_label)
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.14)
+        if np.abs(heights).max() >= 1e4:
+            axes.yaxis.set_major_formatter("{x:,.0f}")
         if heights.min() < 0:
             axes.axhline(0, color="#555555", linewidth=0.8)
         if y_limits is not None:
@@ -130,13 +133,11 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
     if counts.min() < 0:
         msg = f"matrix must hold counts, which are not negative, got {counts.min():g}."
         raise SettingsError(msg)
-    size = min(7.0, 2.2 + 0.42 * len(counts))
+    size = min(5.6, max(2.0, 0.45 * len(counts)))
     longest = max(text_width(str(name), size=_SIZE) for name in class_names)
-    figure = Figure(
-        width=min(PAGE_WIDTH, size + 1.4 + min(longest, 2.0)),
-        height=size + min(longest, 2.0),
-        title=title,
-    )
+    longest = min(longest, _NAME_WIDTH)
+    width = min(PAGE_WIDTH, size + longest + 1.6)
+    figure = Figure(width=width, height=size + longest + 0.9, title=title)
     axes = figure.subplots()
     with style():
         _draw_confusion(axes, counts, [str(name) for name in class_names])
@@ -181,6 +182,7 @@ def _draw_bars(
 ) -> None:
     n_groups, n_bars = heights.shape
     chosen = {name: COLORS.get(color, color) for name, color in (colors or {}).items()}
+    value_format = value_format or _choose_format(heights)
     cycle = color_cycle(n_bars if n_groups > 1 else 1)
     slot = 0.8 if n_groups == 1 else 0.8 / n_bars
     for column, name in enumerate(names):
@@ -194,11 +196,17 @@ def _draw_bars(
             error_kw={"ecolor": "#222222", "capsize": 3},
             label=name,
         )
-        texts = [
-            value_format.format(height) if value_format else format_number(height)
-            for height in heights[:, column]
-        ]
+        texts = [value_format.format(height) for height in heights[:, column]]
         axes.bar_label(drawn, texts, padding=2, fontsize=_SIZE)
+
+
+def _choose_format(heights: np.ndarray) -> str:
+    """Write whole numbers in full, others with as many decimals as the largest needs."""
+    largest = np.abs(heights).max()
+    if (heights == heights.round()).all() or largest >= 1000:
+        return "{:,.0f}"
+    n_decimals = 2 - int(np.floor(np.log10(largest)))
+    return f"{{:,.{max(n_decimals, 0)}f}}" if n_decimals < 7 else "{:.2e}"
 
 
 def _name_bars(axes: Axes, names: list[str], one_group: bool, width: float) -> None:
@@ -218,8 +226,9 @@ def _draw_confusion(axes: Axes, counts: np.ndarray, names: list[str]) -> None:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    labels = [wrap_text(name, 2.0, size=_SIZE) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=90)
+    labels = [wrap_text(name, _NAME_WIDTH, size=_SIZE) for name in names]
+    short = max(text_width(name, size=_SIZE) for name in names) < 0.3
+    axes.set_xticks(range(len(names)), labels, rotation=0 if short else 90)
     axes.set_yticks(range(len(names)), labels)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)

@@ -194,6 +194,7 @@ def _draw_curves(
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+    axes.margins(x=0.02)
     for (name, curve), color in zip(curves.items(), colors, strict=True):
         marker = "o" if len(curve.x) <= _FEW else ""
         axes.plot(curve.x, curve.y, color=color, label=name, marker=marker)
@@ -208,8 +209,9 @@ def _set_x_ticks(
     plain = FuncFormatter(lambda value, _: format_number(value))
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if name in log:
-            axis.set_major_formatter(plain)
             axis.set_minor_formatter(NullFormatter())
+        if name in log or np.abs(axis.get_view_interval()).max() >= 1e4:
+            axis.set_major_formatter(plain)
     if x_ticks is not None:
         axes.set_xticks(list(x_ticks))
         axes.xaxis.set_major_formatter(plain)

@@ -89,6 +89,7 @@ def make_panels(
     title: str,
     n_columns: int,
     color_bar: bool = False,
+    footer: str = "",
     pixels_per_inch: int = PIXELS_PER_INCH,
 ) -> Panels:
     """Return a figure with one panel for each of `sizes`, row by row.
@@ -103,6 +104,8 @@ def make_panels(
     n_columns : int
     color_bar : bool, default=False
         Keep room at the right for `Panels.add_color_bar`.
+    footer : str
+        Text under the panels, its lines broken by the caller.
     pixels_per_inch : int, default=160
         Pixels stored; see `Figure`.
 
@@ -128,8 +131,11 @@ def make_panels(
     bar = _BAR_ROOM if color_bar else 0.0
     content = sum(widths) + _GAP * (len(widths) - 1) + 2 * _MARGIN + bar
     titled = min(text_width(title, size=FONT_SIZES["title"], weight="bold") + 0.3, 6.0)
-    width = max(content, titled, _LEAST_WIDTH)
+    noted = text_width(footer, size=_SIZE) + 2 * _MARGIN
+    width = max(content, titled, noted, _LEAST_WIDTH)
     body = sum(heights) + sum(caption_heights) + _GAP * (len(rows) - 1) + _MARGIN
+    footer_height = _caption_height(footer) and _caption_height(footer) + _GAP
+    body += footer_height
     title_height = Figure(width=width, height=1, title=title, layout="none").title_height
     figure = Figure(
         width=width,
@@ -138,6 +144,9 @@ def make_panels(
         layout="none",
         pixels_per_inch=pixels_per_inch,
     )
+    if footer:
+        place = (_MARGIN / width, _MARGIN / figure.get_figheight())
+        figure.text(*place, footer, fontsize=_SIZE, va="bottom", linespacing=1.15)
     axes = []
     top = body
     for row, height, caption_height in zip(rows, heights, caption_heights, strict=True):

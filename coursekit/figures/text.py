@@ -112,7 +112,7 @@ def format_number(value: float) -> str:
     >>> [format_number(value) for value in (1200.0, 0.12345, 2.0)]
     ['1,200', '0.123', '2']
     """
-    whole = float(value).is_integer() and abs(value) < 1e6
+    whole = float(value).is_integer() and abs(value) < 1e12
     text = f"{round(value):,}" if whole else f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
