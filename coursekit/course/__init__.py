@@ -2,6 +2,9 @@
 
 Lessons
     `Lesson`, `find_lesson`, `find_lessons`.
+Roles
+    `dataset`, `use_own_files`, `profile`, `required_assets`, `role_states`, the record
+    `RoleState`, and the table `ROLES`.
 Exercises
     `check_exercise`, `find_exercise`, `list_exercises`, the records `Exercise` and
     `ExerciseResult`.
@@ -17,6 +20,14 @@ from coursekit.course.address import (
     write_address,
 )
 from coursekit.course.bootstrap import colab_badge, setup_cell
+from coursekit.course.catalog import (
+    RoleState,
+    dataset,
+    profile,
+    required_assets,
+    role_states,
+    use_own_files,
+)
 from coursekit.course.exercises import (
     Exercise,
     ExerciseResult,
@@ -26,14 +37,18 @@ from coursekit.course.exercises import (
 )
 from coursekit.course.generated import generated_files, lesson_table, regenerate
 from coursekit.course.lessons import Lesson, find_lesson, find_lessons
+from coursekit.course.roles import ROLES
 
 __all__ = [
+    "ROLES",
     "Exercise",
     "ExerciseResult",
     "Lesson",
+    "RoleState",
     "check_address",
     "check_exercise",
     "colab_badge",
+    "dataset",
     "find_exercise",
     "find_lesson",
     "find_lessons",
@@ -41,8 +56,12 @@ __all__ = [
     "generated_files",
     "lesson_table",
     "list_exercises",
+    "profile",
     "read_address",
     "regenerate",
+    "required_assets",
+    "role_states",
     "setup_cell",
+    "use_own_files",
     "write_address",
 ]
