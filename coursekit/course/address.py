@@ -68,7 +68,7 @@ def check_address(address: str) -> str:
     'https://example.org/me/course'
     """
     path = Path(address).expanduser()
-    if "://" not in address and (path / ".git").exists():
+    if address and "://" not in address and (path / ".git").exists():
         address = path.resolve().as_uri()
     if not _ADDRESS.fullmatch(address) or "@" in address:
         msg = (

@@ -56,9 +56,7 @@ def _check_edge_kernel(answer: object) -> str | None:
     if _peak(horizontal, kernel) > 1e-6:
         if _peak(vertical, kernel) < 1e-6:
             return "It answers to horizontal edges only. Turn it by a quarter."
-        return (
-            "It answers to horizontal edges too: what must each column sum to on its own?"
-        )
+        return "It answers to horizontal edges too: what must each row sum to on its own?"
     if _peak(vertical, kernel) < 0.5:
         return (
             "A black half beside a white half gets an answer below 0.5: make it stronger."

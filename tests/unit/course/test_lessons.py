@@ -1,0 +1,104 @@
+"""The lesson table is what the notebooks say of themselves."""
+
+import json
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from coursekit.course import find_lesson, find_lessons
+from coursekit.errors import DataError, SettingsError
+
+CONVOLUTIONS = {"title": "Convolutions", "minutes": 60, "roles": ["digits", "photos"]}
+
+
+def write_notebook(path, said):
+    metadata = {} if said is None else {"coursekit": said}
+    notebook = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_notebook(
+        tmp_path / "02_cnn_architectures.ipynb", {**CONVOLUTIONS, "title": "CNNs"}
+    )
+    write_notebook(tmp_path / "01_convolutions.ipynb", CONVOLUTIONS)
+    write_notebook(tmp_path / "scratch.ipynb", None)
+    (tmp_path / "solutions").mkdir()
+    write_notebook(tmp_path / "solutions" / "01_convolutions.ipynb", None)
+    return tmp_path
+
+
+def test_lessons_come_in_order_and_solutions_and_scratch_files_are_none(folder):
+    assert [lesson.name for lesson in find_lessons(folder)] == [
+        "01_convolutions",
+        "02_cnn_architectures",
+    ]
+
+
+def test_a_lesson_is_what_its_metadata_say(folder):
+    lesson = find_lessons(folder)[0]
+    assert (lesson.number, lesson.title, lesson.minutes) == ("01", "Convolutions", 60)
+    assert lesson.roles == ("digits", "photos")
+    assert not lesson.gpu
+    with pytest.raises(FrozenInstanceError):
+        lesson.title = "other"
+
+
+def test_an_empty_folder_has_no_lessons(tmp_path):
+    assert find_lessons(tmp_path) == ()
+
+
+@pytest.mark.parametrize("name", ["01", "1", "01_convolutions", "01_convolutions.ipynb"])
+def test_a_lesson_is_found_by_number_or_name(folder, name):
+    assert find_lesson(name, folder).name == "01_convolutions"
+
+
+def test_a_path_is_taken_even_without_metadata(folder):
+    lesson = find_lesson(folder / "scratch.ipynb")
+    assert (lesson.number, lesson.title, lesson.minutes) == ("", "scratch", None)
+
+
+@pytest.mark.parametrize("name", ["01_convolution", "convolutions", "Convolution"])
+def test_a_near_name_gets_a_suggestion(folder, name):
+    with pytest.raises(SettingsError, match="Did you mean '01_convolutions'"):
+        find_lesson(name, folder)
+
+
+def test_an_unknown_name_lists_the_lessons(folder):
+    with pytest.raises(SettingsError, match="Lessons here: 01_convolutions, 02_cnn"):
+        find_lesson("zzz", folder)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        {"title": "Convolutions"},
+        {**CONVOLUTIONS, "minutes": "60"},
+        {**CONVOLUTIONS, "roles": "digits"},
+    ],
+)
+def test_a_lesson_without_its_metadata_is_named_with_an_example(tmp_path, said):
+    write_notebook(tmp_path / "01_convolutions.ipynb", said)
+    with pytest.raises(DataError, match=r'01_convolutions\.ipynb has .* "minutes": 60'):
+        find_lessons(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"cells": []}', '{"metadata": 1}'])
+def test_a_file_that_is_no_notebook_is_named(tmp_path, text):
+    (tmp_path / "01_convolutions.ipynb").write_text(text)
+    with pytest.raises(DataError, match=r"01_convolutions\.ipynb is not"):
+        find_lessons(tmp_path)
+
+
+def test_two_lessons_may_not_share_a_number(folder):
+    write_notebook(folder / "01_again.ipynb", CONVOLUTIONS)
+    with pytest.raises(DataError, match="01_again and 01_convolutions share 01"):
+        find_lessons(folder)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        find_lessons(tmp_path / "nowhere")
