@@ -2,7 +2,8 @@
 
 The record: `ImageSet`.
 Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
-`UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`.
+`UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_land_cover` and
+`LAND_COVER_CLASSES`; `make_moving_shapes`.
 Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
 Own files: `load_folder`, `ImageFiles`, `load_cifar_files`, `load_mnist_files`.
 Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
@@ -22,6 +23,8 @@ from coursekit.datasets.downloads import (
 )
 from coursekit.datasets.folders import ImageFiles, load_folder
 from coursekit.datasets.imageset import ImageSet
+from coursekit.datasets.land_cover import LAND_COVER_CLASSES, make_land_cover
+from coursekit.datasets.moving import make_moving_shapes
 from coursekit.datasets.shape_attributes import (
     BACKGROUNDS,
     COLORS,
@@ -37,6 +40,7 @@ __all__ = [
     "BACKGROUNDS",
     "COLORS",
     "HELD_OUT_PAIRS",
+    "LAND_COVER_CLASSES",
     "PHOTOS",
     "SIZES",
     "SOURCE_SHAPES",
@@ -56,5 +60,7 @@ __all__ = [
     "load_mnist_files",
     "load_photo",
     "load_photos",
+    "make_land_cover",
+    "make_moving_shapes",
     "make_shapes",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from coursekit.seeds import derive_seed
 
-__all__ = ["Draws", "directions", "gaussian_planes"]
+__all__ = ["Draws", "directions", "gaussian_planes", "hash_cells"]
 
 N_DIRECTIONS = 4096
 N_QUANTILES = 1024
@@ -162,6 +162,27 @@ def gaussian_planes(keys: np.ndarray, n_planes: int, n_pixels: int) -> np.ndarra
         level = (word >> np.uint32(10 * plane)) & np.uint32(N_QUANTILES - 1)
         noise[:, plane] = table[level]
     return noise
+
+
+def hash_cells(keys: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 32 random bits for each cell of a lattice.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n_images,), uint64
+        Random bits of each image.
+    columns, rows : ndarray of shape (n_images, height, width), float32
+        Whole numbers: the cell of each pixel.
+
+    Returns
+    -------
+    ndarray of shape (n_images, height, width), uint32
+    """
+    word = columns.astype(np.int32).view(np.uint32) * np.uint32(0x9E3779B1)
+    word += rows.astype(np.int32).view(np.uint32) * np.uint32(0x85EBCA77)
+    word ^= (keys >> np.uint64(32)).astype(np.uint32)[:, None, None]
+    _mix32(word)
+    return word
 
 
 def _mix64(word: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from coursekit.datasets.drawing import (
 from coursekit.datasets.draws import gaussian_planes
 from coursekit.datasets.shape_atlas import ATLAS_REACH, ATLAS_SIZE, shape_atlas
 
-__all__ = ["Clutter", "Scene", "draw_scenes"]
+__all__ = ["Clutter", "Scene", "draw_scenes", "shape_distance"]
 
 Plane = np.ndarray
 HALF = np.float32(0.5)
@@ -143,9 +143,17 @@ def _clutter_coverage(item: dict[str, np.ndarray], positions: np.ndarray) -> Pla
 
 def _draw_shape(canvas: np.ndarray, scene: Scene, positions: np.ndarray) -> None:
     reach = np.float32(0.16) * scene.radius + np.float32(0.05)
-    distance = _distance(scene, scene.x, scene.y, positions)
-    shifted = _distance(
-        scene, scene.x - reach * scene.light_x, scene.y - reach * scene.light_y, positions
+    turned = {"aspect": scene.aspect, "cosine": scene.cosine, "sine": scene.sine}
+    distance, shifted = (
+        shape_distance(
+            scene.shape,
+            scene.x - away * scene.light_x,
+            scene.y - away * scene.light_y,
+            scene.radius,
+            positions,
+            **turned,
+        )
+        for away in (np.float32(0), reach)
     )
     pixel = np.full(len(reach), 2 / len(positions), np.float32)
     shade = coverage(shifted, pixel + reach)
@@ -156,17 +164,43 @@ def _draw_shape(canvas: np.ndarray, scene: Scene, positions: np.ndarray) -> None
     paint(canvas, _shaded_color(scene, distance, shifted, reach, positions), covered)
 
 
-def _distance(scene: Scene, x: np.ndarray, y: np.ndarray, positions: np.ndarray) -> Plane:
-    """Return the signed distance to the shape's edge when its center is at (x, y)."""
+def shape_distance(
+    which: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    radius: np.ndarray,
+    positions: np.ndarray,
+    *,
+    aspect: np.ndarray | float = 1.0,
+    cosine: np.ndarray | float = 1.0,
+    sine: np.ndarray | float = 0.0,
+) -> Plane:
+    """Return the signed distance of each pixel to a shape's edge, negative inside.
+
+    Parameters
+    ----------
+    which : ndarray of shape (n_images,), int64
+        Index into the atlas.
+    x, y, radius : ndarray of shape (n_images,), float32
+        Center and half-width.
+    positions : ndarray of shape (image_size,), float32
+        The pixels' centers along one axis.
+    aspect, cosine, sine : ndarray of shape (n_images,), float32, optional
+        Stretch and direction.
+
+    Returns
+    -------
+    ndarray of shape (n_images, image_size, image_size), float32
+        Right near the edge of a shape that is not stretched, within a sixth otherwise.
+    """
     to_entry = np.float32((ATLAS_SIZE - 1) / (2 * ATLAS_REACH))
     middle = np.float32((ATLAS_SIZE - 1) / 2)
-    c, s = scene.cosine, scene.sine
-    wide = to_entry / (scene.radius * scene.aspect)
-    high = to_entry * scene.aspect / scene.radius
+    aspect, c, s = (np.broadcast_to(np.float32(v), x.shape) for v in (aspect, cosine, sine))
+    wide, high = to_entry / (radius * aspect), to_entry * aspect / radius
     across = affine(c * wide, s * wide, middle - (c * x + s * y) * wide, positions)
     down = affine(-s * high, c * high, middle + (s * x - c * y) * high, positions)
-    distance = sample_bilinear(shape_atlas(), scene.shape, across, down)
-    distance *= column(scene.radius)
+    distance = sample_bilinear(shape_atlas(), which, across, down)
+    distance *= column(radius)
     return distance
 
 
