@@ -8,6 +8,7 @@ Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
 Own files: `load_folder`, `ImageFiles`, `load_cifar_files`, `load_mnist_files`.
 Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
 `fetch_imagenet_sample`.
+For training: `split_stratified`, `make_loader` and the `Loader` it makes.
 """
 
 from coursekit.datasets.bundled_digits import load_digits
@@ -24,6 +25,7 @@ from coursekit.datasets.downloads import (
 from coursekit.datasets.folders import ImageFiles, load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import LAND_COVER_CLASSES, make_land_cover
+from coursekit.datasets.loaders import Loader, make_loader
 from coursekit.datasets.moving import make_moving_shapes
 from coursekit.datasets.shape_attributes import (
     BACKGROUNDS,
@@ -35,6 +37,7 @@ from coursekit.datasets.shape_attributes import (
     caption_shape,
 )
 from coursekit.datasets.shapes import draw_shape, make_shapes
+from coursekit.datasets.splits import split_stratified
 
 __all__ = [
     "BACKGROUNDS",
@@ -47,6 +50,7 @@ __all__ = [
     "UNSEEN_SHAPES",
     "ImageFiles",
     "ImageSet",
+    "Loader",
     "caption_shape",
     "draw_shape",
     "fetch_cifar10",
@@ -61,6 +65,8 @@ __all__ = [
     "load_photo",
     "load_photos",
     "make_land_cover",
+    "make_loader",
     "make_moving_shapes",
     "make_shapes",
+    "split_stratified",
 ]
