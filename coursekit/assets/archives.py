@@ -9,7 +9,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 
@@ -39,7 +39,7 @@ def unpack_archive(archive: Path, folder: Path) -> None:
         a link, a device or encrypted: the message names all of them, and nothing is
         unpacked. Also if the archive is damaged or the disk is full.
     """
-    with _damage_named(archive):
+    with _damage_named(archive, archive.name):
         if zipfile.is_zipfile(archive):
             _unpack_zip(archive, folder)
         else:
@@ -59,12 +59,12 @@ def archive_problem(archive: Path) -> str | None:
     str or None
     """
     try:
-        with _damage_named(archive):
+        with _damage_named(archive, "it"):
             if zipfile.is_zipfile(archive):
                 with zipfile.ZipFile(archive) as opened:
                     bad = opened.testzip()
-                return bad and f"{archive.name} is damaged: its member {bad!r} is broken."
-            _read_tar_or_gzip(archive)
+                return bad and f"it is damaged: its member {bad!r} is broken"
+            _read_to_end(archive)
     except AssetError as error:
         return str(error)
     return None
@@ -132,7 +132,7 @@ def _name_objection(name: str) -> str | None:
 
 
 @contextmanager
-def _damage_named(archive: Path) -> Iterator[None]:
+def _damage_named(archive: Path, label: str) -> Iterator[None]:
     try:
         yield
     except AssetError:
@@ -141,20 +141,18 @@ def _damage_named(archive: Path) -> Iterator[None]:
         if getattr(error, "errno", None):
             with storage_errors(archive):
                 raise
-        msg = (
-            f"{archive.name} is damaged or not an archive: {error or 'it ends too early'}."
-        )
+        msg = f"{label} is damaged or not an archive: {error or 'it ends too early'}."
         raise AssetError(msg) from error
 
 
-def _read_tar_or_gzip(archive: Path) -> None:
-    opener: Callable = gzip.open if archive.suffix in {".gz", ".tgz"} else open
-    with opener(archive, "rb") as stream:
-        while stream.read(1 << 20):
-            pass
-    if tarfile.is_tarfile(archive):
+def _read_to_end(archive: Path) -> None:
+    """Read an archive as the kind that its first bytes say, whatever its name."""
+    with archive.open("rb") as stream:
+        is_gzip = stream.read(2) == b"\x1f\x8b"
+    if is_gzip:
+        with gzip.open(archive, "rb") as stream:
+            while stream.read(1 << 20):
+                pass
+    if not is_gzip or tarfile.is_tarfile(archive):
         with tarfile.open(archive) as opened:
             opened.getmembers()
-    elif ".tar" in archive.suffixes or archive.suffix == ".tgz":
-        msg = f"{archive.name} is damaged or not an archive: it is no tar file."
-        raise AssetError(msg)

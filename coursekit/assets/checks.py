@@ -1,7 +1,7 @@
 """Decide whether a file or an unpacked folder is whole.
 
 A file is whole when its size and hash are the registry's, or, where no hash is published,
-when the archive can be read to its end. An unpacked folder carries a note of how many files
+when its size is right and an archive can be read to its end. An unpacked folder carries a note of how many files
 and bytes went into it. Nothing here writes anything but that note.
 """
 
@@ -14,9 +14,35 @@ import pooch
 from coursekit.assets.archives import archive_problem
 from coursekit.assets.registry import AssetFile
 
-__all__ = ["file_problem", "final_problem", "folder_problem", "seal_folder"]
+__all__ = [
+    "file_problem",
+    "final_problem",
+    "folder_problem",
+    "packed_problem",
+    "seal_folder",
+]
 
 _NOTE = ".coursekit.json"
+
+
+def packed_problem(file: AssetFile, path: Path, *, thorough: bool = True) -> str | None:
+    """Return what is wrong with the downloaded file, or None.
+
+    Parameters
+    ----------
+    file : AssetFile
+    path : Path
+        Where its downloaded form should be.
+    thorough : bool, default=True
+        Compare the hash too, not the size alone.
+    """
+    return file_problem(
+        path,
+        known_hash=file.hash,
+        n_bytes=file.bytes,
+        is_archive=bool(file.unpacks_to),
+        thorough=thorough,
+    )
 
 
 def final_problem(file: AssetFile, path: Path, *, thorough: bool = True) -> str | None:
@@ -32,15 +58,19 @@ def final_problem(file: AssetFile, path: Path, *, thorough: bool = True) -> str 
     """
     if file.makes_folder:
         return folder_problem(path)
-    if file.unpacks_to:
-        known_hash, n_bytes = file.unpacked_hash, file.unpacked_bytes
-    else:
-        known_hash, n_bytes = file.hash, file.bytes
+    if not file.unpacks_to:
+        return packed_problem(file, path, thorough=thorough)
+    known_hash, n_bytes = file.unpacked_hash, file.unpacked_bytes
     return file_problem(path, known_hash=known_hash, n_bytes=n_bytes, thorough=thorough)
 
 
 def file_problem(
-    path: Path, *, known_hash: str, n_bytes: int | None, thorough: bool = True
+    path: Path,
+    *,
+    known_hash: str,
+    n_bytes: int | None,
+    is_archive: bool = False,
+    thorough: bool = True,
 ) -> str | None:
     """Return what is wrong with a file, or None.
 
@@ -48,9 +78,11 @@ def file_problem(
     ----------
     path : Path
     known_hash : str
-        ``"sha256:..."`` or ``"md5:..."``; ``""`` reads an archive to its end instead.
+        ``"sha256:..."`` or ``"md5:..."``, or ``""``.
     n_bytes : int or None
         Exact size, None where it is not known.
+    is_archive : bool, default=False
+        Where there is no hash, read it to its end.
     thorough : bool, default=True
         Compare the hash too, not the size alone.
     """
@@ -63,7 +95,7 @@ def file_problem(
     if not thorough:
         return None
     if not known_hash:
-        return archive_problem(path)
+        return archive_problem(path) if is_archive else None
     algorithm, _, wanted = known_hash.partition(":")
     try:
         digest = pooch.file_hash(str(path), alg=algorithm)

@@ -17,7 +17,12 @@ from typing import NamedTuple
 import pooch
 
 from coursekit.assets.archives import unpack_archive
-from coursekit.assets.checks import file_problem, final_problem, folder_problem, seal_folder
+from coursekit.assets.checks import (
+    final_problem,
+    folder_problem,
+    packed_problem,
+    seal_folder,
+)
 from coursekit.assets.registry import Asset, AssetFile, get_asset
 from coursekit.assets.settings import cache_folder, mirror
 from coursekit.assets.storage import (
@@ -171,7 +176,7 @@ def _take(source: _Source, file: AssetFile, cache: Path, *, progress: bool) -> N
         check = partial(final_problem, file)
         _copy(source.place, final, check=check, progress=progress)
         return
-    check = partial(file_problem, known_hash=file.hash, n_bytes=file.bytes)
+    check = partial(packed_problem, file)
     if source.place == packed:
         if problem := check(packed):
             raise _NotUsableError(problem)
@@ -228,16 +233,11 @@ def _as_not_usable() -> Iterator[None]:
 def _find_one(file: AssetFile, cache: Path, *, thorough: bool) -> Path | None:
     if final_problem(file, cache / file.final_path, thorough=thorough) is None:
         return cache / file.final_path
-    check = partial(
-        file_problem, known_hash=file.hash, n_bytes=file.bytes, thorough=thorough
-    )
     for source in _sources(file, cache):
         if isinstance(source.place, str):
             continue
-        judge = (
-            partial(final_problem, file, thorough=thorough) if source.is_final else check
-        )
-        if judge(source.place) is None:
+        judge = final_problem if source.is_final else packed_problem
+        if judge(file, source.place, thorough=thorough) is None:
             return source.place
     return None
 
