@@ -4,18 +4,16 @@ Data in memory are sliced whole batches at a time; images that stay on disk are 
 one, by worker processes if asked for. Nothing here knows what the batches are used for.
 """
 
-import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from coursekit.datasets.epoch_images import Empty, EpochImages, all_seeded, stack
 from coursekit.datasets.imageset import ImageSet
 from coursekit.errors import DataError, SettingsError, ShapeError
-from coursekit.seeds import derive_seed, make_generator
+from coursekit.seeds import make_generator
 
 __all__ = ["Loader", "make_loader"]
 
@@ -195,28 +193,23 @@ class _SlicingLoader(Loader):
             share = slice(None)
             if n_processes > 1:
                 share = _share(len(rows), rank=rank, n_processes=n_processes)
+            labels = self._take(self.labels, rows[share])
             if self.transform is None:
-                yield (
-                    self._take(self.inputs, rows[share]),
-                    self._take(self.labels, rows[share]),
-                )
+                yield self._take(self.inputs, rows[share]), labels
                 continue
             # The whole batch is transformed in every process: its draws are one stream.
-            inputs = self._take(self.inputs, rows)
-            with _all_seeded(self.seed, "batch", epoch, number):
-                inputs = self.transform(inputs)
-            yield inputs[share], self._take(self.labels, rows[share])
+            with all_seeded(self.seed, "batch", epoch, number):
+                inputs = self.transform(self._take(self.inputs, rows))
+            yield inputs[share], labels
 
     def _take(self, values: Tensor, rows: Tensor | range) -> Tensor:
         if isinstance(rows, range):
             taken = values[rows.start : rows.stop].clone()  # nobody can change the data
         else:
             taken = values.index_select(0, rows.to(values.device))
-        return (
-            taken.float().div_(255)
-            if values is self.inputs and _is_pixels(values)
-            else taken
-        )
+        if values is self.inputs and values.dtype == torch.uint8:
+            return taken.float().div_(255)
+        return taken
 
 
 class _ReadingLoader(Loader):
@@ -234,52 +227,16 @@ class _ReadingLoader(Loader):
         for number in range(start, len(self)):
             rows = self._rows(order, number)
             share = rows[_share(len(rows), rank=rank, n_processes=n_processes)]
-            shares.append([int(row) for row in share] or [_Empty(int(rows[0]))])
+            shares.append([int(row) for row in share] or [Empty(int(rows[0]))])
         return iter(
             DataLoader(
-                _EpochOfImages(self.image_set, self.transform, self.seed, epoch),
+                EpochImages(self.image_set, self.transform, self.seed, epoch),
                 batch_sampler=shares,
                 num_workers=self.n_workers,
-                collate_fn=_stack,
+                collate_fn=stack,
                 generator=torch.Generator(),  # else it would draw from the global one
             )
         )
-
-
-class _Empty(int):
-    """The index of an image that only lends its shape to an empty batch."""
-
-
-class _EpochOfImages(Dataset):
-    """The images of one epoch, each transformed by draws of its own."""
-
-    def __init__(
-        self, image_set: ImageSet, transform: Callable | None, seed: int, epoch: int
-    ) -> None:
-        self.image_set, self.transform = image_set, transform
-        self.seed, self.epoch = seed, epoch
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int, bool]:
-        image = np.asarray(self.image_set.images[index])
-        pixels = torch.from_numpy(image.transpose(2, 0, 1).copy()).float().div_(255)
-        if self.transform is not None:
-            with _all_seeded(self.seed, "image", self.epoch, int(index)):
-                pixels = self.transform(pixels)
-        return pixels, int(self.image_set.labels[index]), isinstance(index, _Empty)
-
-
-def _stack(samples: list[tuple[Tensor, int, bool]]) -> Batch:
-    """Make one batch of the images that `_EpochOfImages` gives."""
-    shapes = sorted({tuple(image.shape) for image, _, _ in samples})
-    if len(shapes) > 1:
-        msg = (
-            f"One batch needs images of one size, got {len(shapes)} sizes from {shapes[0]} to "
-            f"{shapes[-1]}. Pass image_size= when the set is loaded, or a transform that resizes."
-        )
-        raise ShapeError(msg)
-    images = torch.stack([image for image, _, _ in samples])
-    labels = torch.tensor([label for _, label, _ in samples])
-    return (images[:0], labels[:0]) if samples[0][2] else (images, labels)
 
 
 def _share(n_rows: int, *, rank: int, n_processes: int) -> slice:
@@ -287,26 +244,6 @@ def _share(n_rows: int, *, rank: int, n_processes: int) -> slice:
     size, rest = divmod(n_rows, n_processes)
     first = rank * size + min(rank, rest)
     return slice(first, first + size + (rank < rest))
-
-
-def _is_pixels(values: Tensor) -> bool:
-    return values.dtype == torch.uint8
-
-
-@contextmanager
-def _all_seeded(*parts: int | str) -> Iterator[None]:
-    """Seed the generators that transforms may use (torch, NumPy, Python), then restore."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    seed = derive_seed(*parts)
-    torch.default_generator.manual_seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        random.setstate(states[2])
 
 
 def _check_settings(

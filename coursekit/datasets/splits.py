@@ -59,7 +59,7 @@ def split_stratified(
     rng = np.random.default_rng(derive_seed(seed, "split"))
     members = [
         rng.permutation(np.flatnonzero(image_set.labels == label))
-        for label in np.flatnonzero(class_sizes)
+        for label in range(image_set.n_classes)
     ]
     quotas = _quotas([len(rows) for rows in members], list(counts.values()))
     ends = np.cumsum(quotas, axis=1)
@@ -99,11 +99,10 @@ def _counts_of_parts(n_images: int, sizes: Mapping[str, int | float]) -> dict[st
 def _check_room(
     image_set: ImageSet, counts: dict[str, int], class_sizes: np.ndarray
 ) -> None:
-    present = np.flatnonzero(class_sizes)
     too_few = [
-        f"{image_set.class_names[label]!r} has {class_sizes[label]}"
-        for label in present
-        if class_sizes[label] < len(counts)
+        f"{name!r} has {n_images}"
+        for name, n_images in zip(image_set.class_names, class_sizes, strict=True)
+        if n_images < len(counts)
     ]
     if too_few:
         msg = (
@@ -112,10 +111,10 @@ def _check_room(
         )
         raise DataError(msg)
     for name, count in counts.items():
-        if count < len(present):
+        if count < image_set.n_classes:
             msg = (
-                f"Part {name!r} has {count} places for {len(present)} classes. Make it "
-                f"at least {len(present)} images."
+                f"Part {name!r} has {count} places for {image_set.n_classes} classes. Make it "
+                f"at least {image_set.n_classes} images."
             )
             raise DataError(msg)
 
