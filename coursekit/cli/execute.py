@@ -124,7 +124,9 @@ def execute_notebook(
             "env": {**os.environ, **_ONE_THREAD, **(settings or {})},
             "stderr": words,
         }
-        return execution.run(_Kernel(python=python), kernel, timeout=timeout)
+        return execution.run(
+            _Kernel(python=python, log=_silent_log()), kernel, timeout=timeout
+        )
 
 
 class _Kernel(AsyncKernelManager):
@@ -210,7 +212,7 @@ class _Execution:
             client.kc.allow_stdin = False
             failure = await self._execute_cells(client)
             is_finished = failure is None
-        except RuntimeError as error:  # jupyter_client: the kernel did not start
+        except (OSError, RuntimeError) as error:  # from the start of the kernel
             failure = self._failure(f"The kernel did not start. {self._words() or error}")
         finally:
             if manager.has_kernel:

@@ -1,0 +1,279 @@
+"""The command does what it says, in 80 columns, and shows no bare traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from coursekit.cli import lab, main
+from coursekit.course import find_lessons
+
+ROOT = Path(__file__).parents[3]
+COMMAND = [sys.executable, "-m", "coursekit.cli"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("COURSEKIT_MIRROR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def call(here, capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        out, error = capsys.readouterr()
+        assert "Traceback" not in out + error
+        # What is copied and pasted is never broken: paths, addresses, a cell's own lines.
+        prose = [line for line in out.splitlines() if os.sep not in line]
+        assert all(len(line) <= 80 for line in prose), out
+        return end.value.code, out, error
+
+    return call
+
+
+def write(path, *sources):
+    cells = [new_code_cell(source) for source in sources]
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_help_lists_the_commands(call):
+    code, out, _ = call("--help")
+    assert code == 0
+    for name in ("doctor", "list", "lab", "run", "fetch", "address"):
+        assert f"  {name} " in out
+
+
+def test_the_version_is_shown(call):
+    assert call("--version")[1].startswith("coursekit 0.")
+
+
+@pytest.mark.parametrize("words", [["fly"], ["run"], ["run", "01", "--profile", "fake"]])
+def test_a_command_that_is_not_understood_ends_with_2(call, words):
+    assert call(*words)[0] == 2
+
+
+def test_help_loads_neither_torch_nor_jupyter():
+    code = (
+        "import sys\nfrom coursekit.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'matplotlib', 'nbclient', 'nbconvert', 'numpy', 'pandas'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout, done.stderr
+
+
+def test_list_shows_every_lesson(call):
+    _, out, _ = call("list")
+    for lesson in find_lessons():
+        assert lesson.number in out
+
+
+class TestRun:
+    def test_it_writes_an_executed_copy_and_a_page_and_leaves_the_source(self, call, here):
+        source = write(here / "tiny.ipynb", "print('hello')", "6 * 7")
+        before = source.read_bytes()
+        code, out, _ = call("run", "tiny.ipynb")
+        assert code == 0
+        assert "2 of 2" in out
+        assert "passed" in out
+        assert source.read_bytes() == before
+        executed = nbformat.read(here / "runs" / "tiny.ipynb", as_version=4)
+        assert executed.cells[1].outputs[0]["data"]["text/plain"] == "42"
+        assert ">42<" in (here / "runs" / "tiny.html").read_text(encoding="utf-8")
+        assert sorted(path.name for path in (here / "runs").iterdir()) == [
+            "tiny.html",
+            "tiny.ipynb",
+        ]
+
+    def test_a_failing_cell_ends_with_1_and_names_cell_line_and_error(self, call, here):
+        write(here / "good.ipynb", "1")
+        write(here / "bad.ipynb", "x = [1]", "x[3]  # too far", "2")
+        code, out, _ = call("run", "bad.ipynb", "good.ipynb")
+        assert code == 1
+        assert "bad failed, code cell 2 of 3:" in out
+        assert "x[3]  # too far" in out
+        assert "IndexError: list index out of range" in out
+        assert "1 of 1" in out, "the other lesson still runs"
+        assert (here / "runs" / "bad.html").is_file()
+
+    def test_the_profile_reaches_the_kernel(self, call, here):
+        write(
+            here / "p.ipynb", "import os\nassert os.environ['COURSEKIT_PROFILE'] == 'real'"
+        )
+        assert call("run", "p.ipynb", "--profile", "real")[0] == 0
+
+    def test_the_time_out_is_told(self, call, here):
+        write(here / "slow.ipynb", "import time\ntime.sleep(60)")
+        code, out, _ = call("run", "slow.ipynb", "--timeout", "1")
+        assert code == 1
+        assert "longer than 1 seconds" in out
+
+    def test_an_unknown_lesson_ends_with_2_before_anything_runs(self, call, here):
+        write(here / "good.ipynb", "1")
+        code, _, error = call("run", "good.ipynb", "99")
+        assert code == 2
+        assert "'99'" in error
+        assert not (here / "runs").exists()
+
+    def test_a_file_that_is_no_notebook_is_named(self, call, here):
+        (here / "bad.ipynb").write_text("{}")
+        code, _, error = call("run", "bad.ipynb")
+        assert code == 1
+        assert "bad.ipynb" in error
+
+    def test_an_output_folder_that_is_a_file_is_told(self, call, here):
+        write(here / "good.ipynb", "1")
+        (here / "runs").write_text("in the way")
+        code, _, error = call("run", "good.ipynb")
+        assert code == 1
+        assert "runs" in error
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+    @pytest.mark.parametrize("wait_for", ["kernel", "cell"])
+    def test_ctrl_c_leaves_no_kernel_behind(self, here, wait_for):
+        write(
+            here / "slow.ipynb", "open('started', 'w').close()\nimport time\ntime.sleep(60)"
+        )
+        process = subprocess.Popen(
+            [*COMMAND, "run", "slow.ipynb"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            kernels = wait_until(
+                lambda: psutil.Process(process.pid).children(recursive=True)
+            )
+            if wait_for == "cell":
+                wait_until((here / "started").is_file)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == 130
+        assert b"Traceback" not in error
+        _, alive = psutil.wait_procs(kernels, timeout=5)
+        assert alive == []
+
+
+def wait_until(find):
+    for _ in range(600):
+        if found := find():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+class TestErrors:
+    def test_debug_shows_the_traceback(self, here):
+        done = subprocess.run(
+            [*COMMAND, "run", "99", "--debug"], capture_output=True, text=True
+        )
+        assert "Traceback" in done.stderr
+        assert "SettingsError" in done.stderr
+
+    def test_an_unexpected_error_is_one_message_that_names_debug(self, call, monkeypatch):
+        from coursekit.cli import listing
+
+        def break_down():
+            raise KeyError("surprise")
+
+        monkeypatch.setattr(listing, "show_lessons", break_down)
+        code, _, error = call("list")
+        assert code == 1
+        assert "KeyError" in error
+        assert "--debug" in error
+
+
+class TestFetch:
+    def test_without_arguments_it_shows_sizes_and_licenses(self, call):
+        code, out, _ = call("fetch")
+        assert code == 0
+        assert "11.1 MiB" in out
+        assert "CC BY-SA" in out
+
+    def test_an_unknown_role_gets_a_suggestion(self, call):
+        code, _, error = call("fetch", "digts")
+        assert code == 2
+        assert "Did you mean 'digits'" in error
+
+    def test_what_cannot_be_had_is_told_and_the_rest_goes_on(self, call):
+        code, out, _ = call("fetch", "insects", "land-cover")
+        assert code == 1
+        assert out.count("not there:") == 2
+        assert "0 of 2 there" in out
+
+    def test_what_is_there_is_counted(self, call, monkeypatch, here):
+        from coursekit.cli import fetch
+
+        monkeypatch.setattr(fetch, "fetch", lambda name: here / name)
+        code, out, _ = call("fetch", "--all")
+        assert code == 0
+        assert "5 of 5 there" in out
+
+
+class TestLab:
+    def test_in_a_checkout_it_opens_the_notebooks_where_they_are(self, call, monkeypatch):
+        started = []
+        monkeypatch.setattr(
+            lab.subprocess, "call", lambda words: started.append(words) or 0
+        )
+        assert call("lab")[0] == 0
+        assert started == [[sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks")]]
+
+    def test_installed_lessons_are_copied_once_and_never_over_a_learners_work(self, here):
+        shipped = here / "_shipped" / "notebooks"
+        (shipped / "solutions").mkdir(parents=True)
+        write(shipped / "01_a.ipynb", "1")
+        write(shipped / "solutions" / "01_a.ipynb", "2")
+        target = here / "notebooks"
+        assert lab.working_folder(shipped, target=target) == target
+        (target / "01_a.ipynb").write_text("my work")
+        lab.working_folder(shipped, target=target)
+        assert (target / "01_a.ipynb").read_text() == "my work"
+        assert (target / "solutions" / "01_a.ipynb").is_file()
+
+
+class TestAddress:
+    @pytest.fixture
+    def fork(self, here):
+        (here / "pyproject.toml").write_text('[project]\nname = "coursekit"\n')
+        (here / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
+        (here / "notebooks").mkdir()
+        return here
+
+    def test_one_command_sets_it_and_one_takes_it_out(self, call, fork):
+        code, out, _ = call("address", "https://github.com/you/fork")
+        assert code == 0
+        assert "pyproject.toml" in out
+        assert "https://github.com/you/fork" in (fork / "pyproject.toml").read_text()
+        assert call("address", "--remove")[0] == 0
+        assert "github" not in (fork / "pyproject.toml").read_text()
+
+    def test_without_an_address_it_writes_what_is_generated(self, call, fork):
+        call("address")
+        assert "already" in call("address")[1]
+
+    def test_an_address_and_a_removal_exclude_each_other(self, call, fork):
+        assert call("address", "https://github.com/you/fork", "--remove")[0] == 2
+
+    def test_what_is_no_address_changes_nothing(self, call, fork):
+        before = (fork / "pyproject.toml").read_text()
+        assert call("address", "not an address")[0] == 2
+        assert (fork / "pyproject.toml").read_text() == before
+
+    def test_outside_a_checkout_it_says_where_to_go(self, call):
+        code, _, error = call("address")
+        assert code == 1
+        assert "Clone the repository" in error
