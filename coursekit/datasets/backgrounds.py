@@ -14,7 +14,6 @@ from coursekit.datasets.drawing import affine, column, coverage, triangle_wave
 __all__ = ["BACKGROUNDS", "Pattern", "draw_patterns"]
 
 Plane = np.ndarray
-HALF = np.float32(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,21 +93,21 @@ def _softness(pattern: Pattern, positions: np.ndarray) -> np.ndarray:
 
 
 def _plain(pattern: Pattern, positions: np.ndarray) -> Plane:
-    slope = pattern.fill * np.float32(0.3)
+    slope = pattern.fill * 0.3
     return affine(slope * pattern.cosine, slope * pattern.sine, slope, positions)
 
 
 def _striped(pattern: Pattern, positions: np.ndarray) -> Plane:
-    edge = triangle_wave(_along(pattern, positions)) - column(pattern.fill * HALF)
+    edge = triangle_wave(_along(pattern, positions)) - column(pattern.fill * 0.5)
     return coverage(edge, _softness(pattern, positions))
 
 
 def _wavy(pattern: Pattern, positions: np.ndarray) -> Plane:
-    bend = triangle_wave(_across(pattern, positions) * np.float32(0.6))
-    bend *= bend * (np.float32(3) - np.float32(4) * bend)  # smooth at both ends, 0 to 0.25
-    bend *= np.float32(2.2)
-    edge = triangle_wave(_along(pattern, positions) + bend) - column(pattern.fill * HALF)
-    return coverage(edge, _softness(pattern, positions) * np.float32(1.3))
+    bend = triangle_wave(_across(pattern, positions) * 0.6)
+    bend *= bend * (3 - 4 * bend)  # smooth at both ends, 0 to 0.25
+    bend *= 2.2
+    edge = triangle_wave(_along(pattern, positions) + bend) - column(pattern.fill * 0.5)
+    return coverage(edge, _softness(pattern, positions) * 1.3)
 
 
 def _gridded(pattern: Pattern, positions: np.ndarray) -> Plane:
@@ -116,16 +115,16 @@ def _gridded(pattern: Pattern, positions: np.ndarray) -> Plane:
         triangle_wave(_along(pattern, positions)),
         triangle_wave(_across(pattern, positions)),
     )
-    nearest -= column(pattern.fill * np.float32(0.28))
+    nearest -= column(pattern.fill * 0.28)
     return coverage(nearest, _softness(pattern, positions))
 
 
 def _checkered(pattern: Pattern, positions: np.ndarray) -> Plane:
     softness = _softness(pattern, positions)
-    quarter = np.float32(0.25)
+    quarter = 0.25
     along = coverage(triangle_wave(_along(pattern, positions)) - quarter, softness)
     across = coverage(triangle_wave(_across(pattern, positions)) - quarter, softness)
-    return along + across - np.float32(2) * along * across
+    return along + across - 2 * along * across
 
 
 def _dotted(pattern: Pattern, positions: np.ndarray) -> Plane:
@@ -134,24 +133,22 @@ def _dotted(pattern: Pattern, positions: np.ndarray) -> Plane:
     along *= along
     across *= across
     along += across
-    distance = np.sqrt(along, out=along) - column(
-        np.float32(0.16) + pattern.fill * np.float32(0.25)
-    )
+    distance = np.sqrt(along, out=along) - column(0.16 + pattern.fill * 0.25)
     return coverage(distance, _softness(pattern, positions))
 
 
 def _cloudy(pattern: Pattern, positions: np.ndarray) -> Plane:
-    scale = np.float32(0.16)
+    scale = 0.16
     clouds = sample_clouds(
         scale * pattern.cosine,
         scale * pattern.sine,
         pattern.phase,
         positions,
     )
-    clouds -= column(np.float32(0.75) - HALF * pattern.fill)
-    clouds *= np.float32(2)
-    clouds += HALF
-    return np.clip(clouds, np.float32(0), np.float32(1), out=clouds)
+    clouds -= column(0.75 - 0.5 * pattern.fill)
+    clouds *= 2
+    clouds += 0.5
+    return np.clip(clouds, 0, 1, out=clouds)
 
 
 _PATTERNS: dict[str, Callable[[Pattern, np.ndarray], Plane]] = {

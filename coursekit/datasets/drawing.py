@@ -77,14 +77,14 @@ def coverage(distances: np.ndarray, softness: np.ndarray) -> np.ndarray:
     ndarray of shape (n_images, height, width), float32
         From 0 (outside) to 1 (inside).
     """
-    covered = distances * column(np.float32(-1) / softness)
-    covered += np.float32(0.5)
-    return np.clip(covered, np.float32(0), np.float32(1), out=covered)
+    covered = distances * column(-1 / softness)
+    covered += 0.5
+    return np.clip(covered, 0, 1, out=covered)
 
 
 def triangle_wave(plane: np.ndarray) -> np.ndarray:
     """Return each value's distance to the nearest whole number, from 0 to 0.5."""
-    wave = plane - np.floor(plane + np.float32(0.5))
+    wave = plane - np.floor(plane + 0.5)
     return np.abs(wave, out=wave)
 
 
@@ -123,8 +123,8 @@ def sample_bilinear(
     ndarray of the shape of `x`, float32
     """
     height, width = tables.shape[1:]
-    x = np.clip(x, np.float32(0), np.float32(width - 1.001))
-    y = np.clip(y, np.float32(0), np.float32(height - 1.001))
+    x = np.clip(x, 0, np.float32(width - 1.001))
+    y = np.clip(y, 0, np.float32(height - 1.001))
     left, top = x.astype(np.int32), y.astype(np.int32)
     x -= left
     y -= top
@@ -139,9 +139,9 @@ def sample_bilinear(
 
 def to_bytes(canvas: np.ndarray) -> np.ndarray:
     """Return the canvas as images of shape (n_images, height, width, 3), uint8."""
-    scaled = np.clip(canvas, np.float32(0), np.float32(1))
-    scaled *= np.float32(255)
-    scaled += np.float32(0.5)
+    scaled = np.clip(canvas, 0, 1)
+    scaled *= 255
+    scaled += 0.5
     return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 

@@ -94,16 +94,20 @@ def _seen_from_space(land: Land, canvas: Canvas) -> Canvas:
     draws = land.draws
     light = mottle(land, "light", 0.02, 0.08, tile="hills")
     light *= column(draws.uniform("uneven", 0, 0.25))
-    light += column(draws.uniform("exposure", 0.75, 1.15))
+    light += column(draws.uniform("exposure", 0.65, 1.2))
     canvas *= light[:, None]
+    gray = 0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2]
+    canvas -= gray[:, None]
+    canvas *= draws.uniform("saturation", 0.5, 1.3)[:, None, None, None]
+    canvas += gray[:, None]
     haze = HAZE * draws.uniform("haze light", 0.8, 1.1)[:, None]
     haze = haze[:, :, None, None] - canvas
-    haze *= column(draws.uniform("haze") * draws.uniform("haze too", 0, 0.45))[:, None]
+    haze *= column(draws.uniform("haze") * draws.uniform("haze too", 0, 0.5))[:, None]
     canvas += haze
-    canvas *= draws.uniform("cast", 0.9, 1.1, n_columns=3)[:, :, None, None]
+    canvas *= draws.uniform("cast", 0.94, 1.06, n_columns=3)[:, :, None, None]
     n_pixels = canvas.shape[-1] ** 2
     grain = gaussian_planes(draws.bits("grain")[:, 0], 3, n_pixels)
-    grain *= column(draws.uniform("grain", 0.005, 0.04))
+    grain *= column(draws.uniform("grain", 0.004, 0.025))
     canvas += grain.reshape(canvas.shape)
     return canvas
 
@@ -120,8 +124,8 @@ def _blurred(land: Land, canvas: Canvas) -> Canvas:
 
 def _smoothed(canvas: Canvas) -> Canvas:
     """Return each row weighted 1/2 and its neighbors 1/4; the borders repeat."""
-    soft = canvas * np.float32(0.5)
-    quarter = canvas * np.float32(0.25)
+    soft = canvas * 0.5
+    quarter = canvas * 0.25
     soft[:, :, 1:] += quarter[:, :, :-1]
     soft[:, :, :-1] += quarter[:, :, 1:]
     soft[:, :, 0] += quarter[:, :, 0]

@@ -60,7 +60,7 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     check_window(n_frames, seed, 0)
     check_image_size(image_size)
     positions = pixel_positions(image_size)
-    slope = np.float32(0.22) + np.float32(0.08) * positions  # darker at the top
+    slope = 0.22 + 0.08 * positions  # darker at the top
     canvas = np.empty((n_frames, 3, image_size, image_size), np.float32)
     canvas[:] = (
         slope[None, None, :, None] * np.array([0.8, 0.9, 1.2], np.float32)[:, None, None]
@@ -81,12 +81,13 @@ def _movers(n_frames: int, seed: int) -> list[_Mover]:
     )  # different shapes, different colors
     colors = draws.balanced("color", len(BRIGHT))
     radii = draws.uniform("radius", 0.26, 0.36)
-    places = draws.uniform("place", 0, 2, n_columns=2)
+    places = draws.uniform("place", 0, 1.5, n_columns=2)
+    places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
     frames = np.arange(n_frames, dtype=np.float32)
     movers = []
     for number in range(N_SHAPES):
-        room = np.float32(0.97) - radii[number]
+        room = 0.97 - radii[number]
         x, y = (
             _bounce(places[number, axis] + speeds[number, axis] * frames) * room
             for axis in range(2)
@@ -98,5 +99,5 @@ def _movers(n_frames: int, seed: int) -> list[_Mover]:
 
 def _bounce(way: np.ndarray) -> np.ndarray:
     """Return the way along a line folded into -1 to 1, with period 4."""
-    folded = way - np.float32(4) * np.floor(way * np.float32(0.25))
-    return np.abs(folded - np.float32(2)) - np.float32(1)
+    folded = way - 4 * np.floor(way * 0.25)
+    return np.abs(folded - 2) - 1

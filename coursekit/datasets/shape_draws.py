@@ -61,7 +61,7 @@ def random_scene(
     Scene
     """
     radius = _numbers(size, RADII) * draws.uniform("radius", 0.93, 1.07)
-    room = np.maximum(np.float32(0.98) - radius, np.float32(0.12))
+    room = np.maximum(0.98 - radius, 0.12)
     x, y = draws.uniform("x", -1, 1) * room, draws.uniform("y", -1, 1) * room
     cosine, sine = directions(draws.uniform("turn", -40 / 360, 40 / 360))
     rgb = _jittered(draws, _numbers(color, RGB))
@@ -87,7 +87,7 @@ def random_scene(
         relief=draws.uniform("relief", 0.3, 1),
         shadow=draws.uniform("shadow", 0.25, 0.6),
         falloff=draws.uniform("falloff", 0, 0.25),
-        noise=draws.uniform("noise") * draws.uniform("noise too", 0, 0.1),
+        noise=draws.uniform("noise one") * draws.uniform("noise two", 0, 0.1),
         noise_keys=draws.bits("noise")[:, 0],
     )
 
@@ -100,7 +100,7 @@ def _numbers(names: np.ndarray, table: dict) -> np.ndarray:
 def _jittered(draws: Draws, rgb: np.ndarray) -> np.ndarray:
     brightness = draws.uniform("brightness", 0.85, 1.05)[:, None]
     rgb = rgb * brightness + draws.uniform("tint", -0.05, 0.05, n_columns=3)
-    return np.clip(rgb, np.float32(0), np.float32(1))
+    return np.clip(rgb, 0, 1)
 
 
 def _pattern(draws: Draws, background: np.ndarray) -> Pattern:
@@ -121,7 +121,7 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
     candidates = draws.uniform("background colors", 0.05, 0.95, n_columns=6 * N_CANDIDATES)
     candidates = candidates.reshape(len(rgb), 2, N_CANDIDATES, 3)
     gray = draws.uniform("background gray", 0.15, 0.85, n_columns=2)[:, :, None, None]
-    candidates += (gray - candidates) * np.float32(0.25)
+    candidates += (gray - candidates) * 0.25
     first = _farthest(candidates[:, 0], rgb)
     second = _farthest(candidates[:, 1], rgb, first)
     return np.stack([first, second], axis=1)
@@ -155,7 +155,7 @@ def _clutter_behind(draws: Draws) -> Clutter:
         length=length,
         width=width,
         slant=np.tile(np.array([0, 1, 0, 0], np.float32), (n_images, 1)),
-        visible=draws.uniform("clutter", n_columns=n_items) < np.float32(0.45),
+        visible=draws.uniform("clutter", n_columns=n_items) < 0.45,
         color=_item_colors(draws, "clutter color", n_items),
     )
 

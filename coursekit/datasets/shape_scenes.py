@@ -24,7 +24,6 @@ from coursekit.datasets.shape_atlas import ATLAS_REACH, ATLAS_SIZE, shape_atlas
 __all__ = ["Clutter", "Scene", "draw_scenes", "shape_distance"]
 
 Plane = np.ndarray
-HALF = np.float32(0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +131,7 @@ def _clutter_coverage(item: dict[str, np.ndarray], positions: np.ndarray) -> Pla
     x, y, c, s = item["x"], item["y"], item["cosine"], item["sine"]
     along = np.abs(affine(c, s, -(c * x + s * y), positions))
     across = affine(-s, c, s * x - c * y, positions)
-    along += across * column(item["slant"] * HALF)
+    along += across * column(item["slant"] * 0.5)
     along -= column(item["length"])
     np.abs(across, out=across)
     across -= column(item["width"])
@@ -142,7 +141,7 @@ def _clutter_coverage(item: dict[str, np.ndarray], positions: np.ndarray) -> Pla
 
 
 def _draw_shape(canvas: np.ndarray, scene: Scene, positions: np.ndarray) -> None:
-    reach = np.float32(0.16) * scene.radius + np.float32(0.05)
+    reach = 0.16 * scene.radius + 0.05
     turned = {"aspect": scene.aspect, "cosine": scene.cosine, "sine": scene.sine}
     distance, shifted = (
         shape_distance(
@@ -153,12 +152,12 @@ def _draw_shape(canvas: np.ndarray, scene: Scene, positions: np.ndarray) -> None
             positions,
             **turned,
         )
-        for away in (np.float32(0), reach)
+        for away in (0, reach)
     )
     pixel = np.full(len(reach), 2 / len(positions), np.float32)
     shade = coverage(shifted, pixel + reach)
     shade *= column(scene.shadow * scene.opacity)
-    canvas *= (np.float32(1) - shade)[:, None]
+    canvas *= (1 - shade)[:, None]
     covered = coverage(distance, pixel)
     covered *= column(scene.opacity)
     paint(canvas, _shaded_color(scene, distance, shifted, reach, positions), covered)
@@ -208,18 +207,18 @@ def _shaded_color(
     scene: Scene, distance: Plane, shifted: Plane, reach: np.ndarray, positions: np.ndarray
 ) -> np.ndarray:
     """Return the shape's color under the light: rounded edges, and a soft slope across."""
-    slope = (shifted - distance) * column(scene.relief * np.float32(0.45) / reach)
-    rim = distance * column(np.float32(1) / (np.float32(0.28) * scene.radius))
-    rim += np.float32(1)
-    slope *= np.clip(rim, np.float32(0.15), np.float32(1), out=rim)
-    tilt = scene.relief * np.float32(0.3) / scene.radius
+    slope = (shifted - distance) * column(scene.relief * 0.45 / reach)
+    rim = distance * column(1 / (0.28 * scene.radius))
+    rim += 1
+    slope *= np.clip(rim, 0.15, 1, out=rim)
+    tilt = scene.relief * 0.3 / scene.radius
     across, down = tilt * scene.light_x, tilt * scene.light_y
     slope += affine(across, down, -(across * scene.x + down * scene.y), positions)
-    lighter = np.clip(slope, np.float32(0), np.float32(0.8))
-    darker = np.clip(slope, np.float32(-0.6), np.float32(0), out=slope)
-    darker += np.float32(1)
+    lighter = np.clip(slope, 0, 0.8)
+    darker = np.clip(slope, -0.6, 0, out=slope)
+    darker += 1
     color = scene.color[:, :, None, None] * darker[:, None]
-    color += (np.float32(1) - scene.color)[:, :, None, None] * lighter[:, None]
+    color += (1 - scene.color)[:, :, None, None] * lighter[:, None]
     return color
 
 
