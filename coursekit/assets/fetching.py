@@ -146,6 +146,9 @@ def _obtain(asset: Asset, file: AssetFile, cache: Path, *, progress: bool) -> No
             _take(source, file, cache, progress=progress)
         except _NotUsableError as reason:
             tried.append(f"{source.name}: {reason}")
+        except AssetError as error:
+            msg = f"{_name(asset)} could not be fetched. {error}"
+            raise AssetError(msg) from error
         else:
             return
     raise AssetError(_explain(asset, file, tried))
@@ -242,12 +245,15 @@ def _find_one(file: AssetFile, cache: Path, *, thorough: bool) -> Path | None:
     return None
 
 
+def _name(asset: Asset) -> str:
+    return f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
+
+
 def _explain(asset: Asset, file: AssetFile, tried: list[str]) -> str:
     places = "\n".join(f"- {line}" for line in tried)
     forms = file.path + (f" or {file.unpacks_to}" if file.unpacked_hash else "")
     return (
-        f"{asset.title} (asset {asset.name!r}, role {asset.role!r}) is not at hand. "
-        f"Places searched:\n{places}\n"
+        f"{_name(asset)} is not at hand. Places searched:\n{places}\n"
         f"With a network, run: coursekit fetch {asset.name}\n"
         f"Without one, set COURSEKIT_MIRROR to a folder that holds {forms}, or "
         "COURSEKIT_CACHE to a cache that was filled elsewhere by coursekit fetch.\n"

@@ -5,7 +5,9 @@ Nothing here knows about folders, classes or labels.
 
 import os
 import struct
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,6 @@ _UNREADABLE = (
     OverflowError,
     struct.error,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 
@@ -80,7 +81,7 @@ def decode_image(
     try:
         if not path.stat().st_size:
             _refuse("empty file (0 bytes)")
-        with Image.open(path) as image:
+        with _open(path) as image:
             _refuse_frames(image)
             if image_size is not None:
                 image.draft(None, (2 * image_size, 2 * image_size))  # a hint for JPEG
@@ -115,7 +116,7 @@ def find_problem(path: str | os.PathLike[str]) -> str | None:
     try:
         if not path.stat().st_size:
             return "empty file (0 bytes)"
-        with Image.open(path) as image:
+        with _open(path) as image:
             _refuse_frames(image)
             _refuse_mode(image)
             if image.format == "PNG":
@@ -157,6 +158,15 @@ def report_problems(problems: Iterable[tuple[str, str]], *, folder: Path) -> Non
         "Repair or remove them, and load the folder again."
     )
     raise DataError(msg)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """Open an image; what Pillow merely warns of, such as a damaged note, is no matter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
 
 
 def _upright(image: Image.Image) -> Image.Image:
