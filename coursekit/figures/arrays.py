@@ -4,7 +4,7 @@ Nothing here knows of figures; every refusal names the argument and the remedy.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray
 
 
 def as_image(
-    image: Any, *, value_range: tuple[float, float] | None, name: str
+    image: Any, *, value_range: tuple[float, float] | Literal["each"] | None, name: str
 ) -> np.ndarray:
     """Return one image ready to be drawn: brightness from 0 to 1, color last.
 
@@ -67,8 +67,9 @@ def as_image(
 (channels, height, width)
         With 1, 3 or 4 channels. Where both readings fit, a tensor has its channels first
         and an array last. Bytes run from 0 to 255, booleans from 0 to 1.
-    value_range : (float, float), optional
-        The values drawn as black and as white; needed for numbers outside 0 to 1.
+    value_range : (float, float) or "each", optional
+        The values drawn as black and as white; needed for numbers outside 0 to 1. With
+        ``"each"``, the image's own smallest and largest.
     name : str
         What to call the image in a message.
 
@@ -86,6 +87,9 @@ def as_image(
     channels_first = hasattr(image, "detach")
     array = as_array(image, name=name)
     pixels = _channels_last(array, channels_first, name)
+    if value_range == "each":
+        low, high = float(pixels.min()), float(pixels.max())
+        value_range = (low, high) if low < high else (low, low + 1)
     if value_range is not None:
         low, high = value_range
         if not low < high:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.ticker import FuncFormatter
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.arrays import as_array
@@ -32,6 +33,7 @@ def plot_bars(
     spread: Mapping[str, Any] | None = None,
     value_format: str | None = None,
     y_limits: tuple[float, float] | None = None,
+    log: bool = False,
     colors: Mapping[str, str] | None = None,
 ) -> Figure:
     """Return a figure with one bar a value, its number above it.
@@ -51,6 +53,8 @@ def plot_bars(
         How numbers are written, as in ``"{:.1%}"``.
     y_limits : (float, float), optional
         Ends of the vertical axis; by default bars start at 0.
+    log : bool, default=False
+        Whether the vertical axis is logarithmic, which only positive values allow.
     colors : mapping of str to str, optional
         The color of some bars (of a group, if there are groups), from `COLORS` or
         matplotlib's.
@@ -64,12 +68,12 @@ def plot_bars(
     ShapeError
         If there is no bar, groups have different bars, or the spread has other names.
     SettingsError
-        If a number is not finite.
+        If a number is not finite, or not positive on a logarithmic axis.
 
     Examples
     --------
     >>> bars = plot_bars({"MLP": 0.91, "CNN": 0.96}, title="CNN leads", y_label="accuracy")
-    >>> [bar.get_height() for bar in bars.axes[0].patches]
+    >>> [float(bar.get_height()) for bar in bars.axes[0].patches]
     [0.91, 0.96]
     """
     grouped = _group(values)
@@ -77,6 +81,11 @@ def plot_bars(
     names = list(grouped[groups[0]])
     heights = _table(grouped, groups, names, "values")
     errors = None if spread is None else _table(_group(spread), groups, names, "spread")
+    if log and heights.min() <= 0:
+        msg = (
+            f"A logarithmic axis has room for positive values only, got {heights.min():g}."
+        )
+        raise SettingsError(msg)
     width = min(PAGE_WIDTH, max(5.0, 1.2 + 0.75 * heights.size + 0.4 * len(groups)))
     figure = Figure(width=width, height=3.7, title=title)
     axes = figure.subplots()
@@ -87,6 +96,12 @@ def plot_bars(
         axes.set_ylabel(y_label)
         axes.grid(visible=False, axis="x")
         axes.margins(y=0.14)
+        if log:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(
+                FuncFormatter(lambda value, _: format_number(value))
+            )
+            axes.set_ylim(heights.min() / 5, heights.max() * 5)
         if np.abs(heights).max() >= 1e4:
             axes.yaxis.set_major_formatter("{x:,.0f}")
         if heights.min() < 0:
@@ -201,10 +216,15 @@ def _draw_bars(
 
 
 def _choose_format(heights: np.ndarray) -> str:
-    """Write whole numbers in full, others with as many decimals as the largest needs."""
+    """Write whole numbers in full, others with as many decimals as the largest needs.
+
+    Values of very different size have three significant digits each.
+    """
     largest = np.abs(heights).max()
     if (heights == heights.round()).all() or largest >= 1000:
         return "{:,.0f}"
+    if np.abs(heights[heights != 0]).min() < largest / 100:
+        return "{:.3g}"
     n_decimals = 2 - int(np.floor(np.log10(largest)))
     return f"{{:,.{max(n_decimals, 0)}f}}" if n_decimals < 7 else "{:.2e}"
 

@@ -165,12 +165,13 @@ def show_flattened(image: Any, *, title: str, row: int | None = None) -> Figure:
     sizes = [(width * scale, height * scale), (PAGE_WIDTH - 0.3, 0.5)]
     panels = make_panels(sizes, captions, title=title, n_columns=1)
     draw_picture(panels.axes[0], picture)
-    draw_box(panels.axes[0], (row, column, 1, 1), color=COLORS["vermilion"])
-    draw_box(panels.axes[0], (row + 1, column, 1, 1), color=COLORS["vermilion"])
+    draw_box(panels.axes[0], (row, column, 1, 1), color=COLORS["sky"])
+    draw_box(panels.axes[0], (row + 1, column, 1, 1), color=COLORS["sky"])
     draw_picture(panels.axes[1], strip)
     with style():
         for place in places:
-            panels.axes[1].axvline(place, color=COLORS["vermilion"], linewidth=1.5)
+            panels.axes[1].axvline(place, color=COLORS["sky"], linewidth=1.5)
+            panels.axes[1].plot(place, 0.55, "^", color=COLORS["sky"], clip_on=False)
     return panels.figure
 
 

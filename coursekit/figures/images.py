@@ -4,7 +4,7 @@ Nothing here knows where the images come from or what is done with them.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def show_images(
     *,
     title: str,
     n_columns: int | None = None,
-    value_range: tuple[float, float] | None = None,
+    value_range: tuple[float, float] | Literal["each"] | None = None,
     color_map: str = "gray",
 ) -> Figure:
     """Return a figure with a grid of images, each under its caption.
@@ -42,8 +42,9 @@ def show_images(
         Says what to see.
     n_columns : int, optional
         Images in a row; chosen by their number and size when not given.
-    value_range : (float, float), optional
-        The values drawn as black and as white, the same for all images.
+    value_range : (float, float) or "each", optional
+        The values drawn as black and as white, the same for all images; with ``"each"``,
+        every image's own smallest and largest.
     color_map : str, default="gray"
         matplotlib's name of the colors for images of one channel.
 
@@ -95,7 +96,7 @@ def show_before_after(
     *,
     title: str,
     captions: tuple[str, str] = ("before", "after"),
-    value_range: tuple[float, float] | None = None,
+    value_range: tuple[float, float] | Literal["each"] | None = None,
     color_map: str = "gray",
 ) -> Figure:
     """Return a figure with pairs of images: what went in beside what came out.
@@ -108,8 +109,9 @@ def show_before_after(
         Says what to see.
     captions : (str, str)
         Over the left and over the right image of every pair.
-    value_range : (float, float), optional
-        The values drawn as black and as white, the same for all images.
+    value_range : (float, float) or "each", optional
+        The values drawn as black and as white, the same for all images; with ``"each"``,
+        every image's own smallest and largest.
     color_map : str, default="gray"
         matplotlib's name of the colors for images of one channel.
 
