@@ -69,6 +69,11 @@ class Engine:
             return model
         return self.accelerator.prepare_model(model, device_placement=False)
 
+    def release(self) -> None:
+        """Let go of what `wrap` made, and the memory that it averaged in."""
+        if self.n_processes > 1:
+            self.accelerator.free_memory()
+
     def place(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """Return inputs on the device, in the layout that makes `model` fast."""
         inputs = self.to_device(inputs)

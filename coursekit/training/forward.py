@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from coursekit.errors import DataError
 from coursekit.training import checks
 from coursekit.training.engine import Engine
 from coursekit.training.metrics import MetricFunction, sum_over_samples
@@ -56,12 +57,12 @@ class ForwardPass:
         ShapeError, DataError
             If the batch does not fit the model or the loss.
         """
-        n_samples = len(labels)
-        if not n_samples:  # the model must run in every process: on anything, for weight 0
-            inputs, labels = (
-                part.new_zeros((1, *part.shape[1:])) for part in (inputs, labels)
-            )
-        given = labels
+        n_samples, given = len(labels), labels
+        if not n_samples:
+            if self.engine.n_processes == 1:
+                msg = f"In {where}: the batch has no sample. Leave it out of the loader."
+                raise DataError(msg)
+            inputs, labels = _one_of_zeros(inputs), _one_of_zeros(labels)
         inputs, labels = self.engine.place(model, inputs), self.engine.to_device(labels)
         with self.engine.autocast():
             outputs = self.outputs(model, inputs, where)
@@ -83,6 +84,20 @@ class ForwardPass:
                 values.append(total if n_samples else total * 0)
         return BatchResult(loss, n_samples, values)
 
+    def predict(self, model: nn.Module, inputs: Tensor, where: str) -> Tensor:
+        """Return the logits of a batch, float32, on the CPU.
+
+        Raises
+        ------
+        ShapeError, DataError
+            If the model cannot take the inputs.
+        """
+        n_samples = len(inputs)
+        placed = self.engine.place(model, inputs if n_samples else _one_of_zeros(inputs))
+        with self.engine.autocast():
+            outputs = self.outputs(model, placed, where)
+        return logits_of(outputs)[:n_samples].float().cpu()
+
     def outputs(self, model: nn.Module, inputs: Tensor, where: str) -> Any:
         """Return what the model makes of inputs that are on the device.
 
@@ -103,3 +118,8 @@ class ForwardPass:
 def logits_of(outputs: Any) -> Tensor:
     """Return the logits among a model's outputs: itself, or the first of several."""
     return outputs if isinstance(outputs, Tensor) else outputs[0]
+
+
+def _one_of_zeros(batch: Tensor) -> Tensor:
+    """Return one sample, for a process that has none: it must run the model all the same."""
+    return batch.new_zeros((1, *batch.shape[1:]))

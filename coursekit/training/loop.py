@@ -45,9 +45,10 @@ def train_epoch(
     for group in _groups(remaining, trainer.settings.n_accumulate):
         train_step(trainer, wrapped, group, epoch)
         bar.advance(len(group))
-        if every and trainer.tally.n_steps % every == 0:
+        n_done = trainer.tally.n_batches
+        if every and trainer.tally.n_steps % every == 0 and n_done != batches.n_batches:
             seconds = time.perf_counter() - began
-            save(trainer, Position(epoch, trainer.tally.n_batches, seconds), batches)
+            save(trainer, Position(epoch, n_done, seconds), batches)
     trainer.engine.share_buffers(trainer.model)
     means = trainer.tally.means()
     check_losses(trainer, epoch)

@@ -3,6 +3,7 @@
 Nothing here knows about files: a state is a dictionary of tensors, numbers and strings.
 """
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def get_state(trainer: "Trainer", position: Position, batches: Batches) -> dict[
         "position": asdict(position),
         "n_batches": batches.n_batches,
         "tally": trainer.tally.state_dict(),
+        "lr": trainer.lr,
         "history": {
             "epochs": [dict(row) for row in history.epochs],
             "step_losses": torch.from_numpy(history.step_losses),
@@ -45,7 +47,10 @@ def get_state(trainer: "Trainer", position: Position, batches: Batches) -> dict[
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": trainer.scheduler and trainer.scheduler.state_dict(),
         "scaler": trainer.engine.scaler and trainer.engine.scaler.state_dict(),
-        "callbacks": [callback.state_dict() for callback in trainer.callbacks],
+        "callbacks": [
+            (type(callback).__name__, callback.state_dict())
+            for callback in trainer.callbacks
+        ],
         "kinds": _kinds(trainer),
         "loaders": trainer.engine.gather(batches.state_dict()),
         "random": trainer.engine.gather(get_random_states()),
@@ -67,17 +72,29 @@ def set_state(trainer: "Trainer", state: dict[str, Any], batches: Batches) -> Po
         trainer.scheduler.load_state_dict(state["scheduler"])
     if trainer.engine.scaler is not None and state["scaler"]:
         trainer.engine.scaler.load_state_dict(state["scaler"])
-    for callback, saved in zip(trainer.callbacks, state["callbacks"], strict=True):
-        callback.load_state_dict(saved)
+    saved = list(state["callbacks"])
+    for callback in trainer.callbacks:  # by name, because a logger may have come or gone
+        names = [name for name, _ in saved]
+        if type(callback).__name__ in names:
+            callback.load_state_dict(saved.pop(names.index(type(callback).__name__))[1])
     trainer.tally.load_state_dict(state["tally"])
+    trainer.lr = state["lr"]
     epochs = tuple(state["history"]["epochs"])
     losses = np.asarray(state["history"]["step_losses"].numpy())
     trainer.history = History(epochs=epochs, step_losses=losses)
     return Position(**state["position"])
 
 
-def set_random_state(state: dict[str, Any], batches: Batches, *, rank: int) -> None:
+def set_random_state(
+    state: dict[str, Any], batches: Batches, *, rank: int, n_processes: int
+) -> None:
     """Put the random generators of this process into the state of `get_state`."""
+    if n_processes != len(state["random"]):
+        msg = (
+            f"The checkpoint was made by {len(state['random'])} processes, this is one of "
+            f"{n_processes}: random layers such as dropout will draw other numbers."
+        )
+        warnings.warn(msg, stacklevel=3)
     rank = min(rank, len(state["random"]) - 1)
     batches.load_state_dict(state["loaders"][rank])
     set_random_states(state["random"][rank])

@@ -18,7 +18,7 @@ from coursekit.training.batches import Batch, Batches, batches_of, check_can_res
 from coursekit.training.callbacks import Callback, find_listeners
 from coursekit.training.checkpoints import Checkpoint
 from coursekit.training.engine import Engine, kept_modes
-from coursekit.training.forward import ForwardPass, logits_of
+from coursekit.training.forward import ForwardPass
 from coursekit.training.history import History
 from coursekit.training.loop import end_epoch, evaluate, inference, train_epoch
 from coursekit.training.metrics import MetricFunction, find_metrics
@@ -148,7 +148,10 @@ class Trainer:
             try:
                 self.tell("on_fit_begin", n_epochs=n_epochs)
                 if saved:
-                    set_random_state(saved, batches, rank=self.engine.rank)
+                    engine = self.engine
+                    set_random_state(
+                        saved, batches, rank=engine.rank, n_processes=engine.n_processes
+                    )
                 while position.epoch <= n_epochs and not self.history.stopped:
                     row = train_epoch(self, wrapped, batches, position, bar)
                     position = end_epoch(self, row, batches, held_out, position, bar)
@@ -156,6 +159,7 @@ class Trainer:
                 self._note_interruption(position)
             finally:
                 self.tell("on_fit_end")
+                self.engine.release()
         return self.history
 
     def evaluate(self, loader: Iterable[Batch]) -> dict[str, float]:
@@ -198,11 +202,8 @@ class Trainer:
         with inference(self.model):
             for number, batch in enumerate(batches.epoch(0), start=1):
                 inputs = batch if isinstance(batch, Tensor) else batch[0]
-                inputs = self.engine.place(self.model, inputs)
-                with self.engine.autocast():
-                    where = f"batch {number} of the prediction"
-                    outputs = self.forward.outputs(self.model, inputs, where)
-                logits.append(logits_of(outputs).float().cpu())
+                where = f"batch {number} of the prediction"
+                logits.append(self.forward.predict(self.model, inputs, where))
             return self.engine.join(logits)
 
     def stop(self, reason: str) -> None:
@@ -222,6 +223,7 @@ class Trainer:
         losses = self.tally.step_losses
         reason = f"interrupted in epoch {position.epoch} after {len(losses)} of its steps"
         self.history = replace(self.history.with_steps(losses), stopped=reason)
+        self.tally = self.new_tally()
 
     @property
     def n_steps(self) -> int:
