@@ -183,6 +183,7 @@ class _Execution:
             km=manager,
             timeout=timeout,
             record_timing=False,
+            coalesce_streams=True,
             log=_silent_log(),
             on_cell_execute=self._begin_cell,
             on_cell_executed=self._end_cell,

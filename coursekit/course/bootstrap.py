@@ -76,8 +76,9 @@ def setup_cell(address: str | None, version: str, *, extras: Sequence[str] = ())
     """
     if address is None:
         return (_HEAD + _NO_ADDRESS).rstrip()
-    package = f"coursekit[{','.join(extras)}]" if extras else "coursekit"
-    requirement = f"{package} @ git+{address}@v{version}"
+    requirement = f"git+{address}@v{version}"
+    if extras:  # older pips know "name @ git+file://" not, so only where it is needed
+        requirement = f"coursekit[{','.join(extras)}] @ {requirement}"
     return (_HEAD + _INSTALL.replace("REQUIREMENT", requirement)).rstrip()
 
 

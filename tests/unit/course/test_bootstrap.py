@@ -1,0 +1,209 @@
+"""A lesson alone installs what it needs, and nothing that was there is touched."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from coursekit import __version__
+from coursekit.cli.execute import execute_notebook
+from coursekit.course import colab_badge, find_lessons, setup_cell
+
+ROOT = Path(__file__).parents[3]
+URL = "https://example.org/you/course"
+
+_ASK_FOR_DATA = """
+from coursekit.assets import data_folder, notebooks_folder
+from coursekit.course import dataset, find_lessons
+import coursekit, torch
+
+print(coursekit.__file__)
+print(torch.__file__)
+print(data_folder())
+print(notebooks_folder())
+print(len(find_lessons()), "lessons")
+print(dataset("digits", part="test"))
+"""
+
+
+@pytest.mark.parametrize("address", [None, URL])
+def test_the_cell_is_short_plain_python_and_says_nothing_when_there_is_nothing_to_do(
+    address, capsys
+):
+    cell = setup_cell(address, "0.1.0", extras=("lessons",))
+    assert len(cell.splitlines()) <= 25
+    assert max(map(len, cell.splitlines())) <= 92
+    ast.parse(cell)
+    for _ in range(2):
+        exec(cell, {})  # noqa: S102
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_cell_names_the_address_the_tag_and_the_extras():
+    cell = setup_cell(URL, "1.2.3", extras=("lessons", "more"))
+    assert f'"coursekit[lessons,more] @ git+{URL}@v1.2.3"' in cell
+    assert f'"git+{URL}@v1.2.3"' in setup_cell(URL, "1.2.3")
+
+
+def test_without_an_address_the_cell_says_how_to_set_one(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="coursekit address URL"):
+        exec(setup_cell(None, "0.1.0"), {})  # noqa: S102
+
+
+def test_when_pip_fails_its_words_are_shown(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    failed = subprocess.CompletedProcess([], 1, "", "pip says no")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(RuntimeError, match=r"could not install git(.|\n)*pip says no"):
+        exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
+
+
+def test_what_is_there_is_frozen_to_its_version(monkeypatch):
+    seen = []
+
+    def remember(command, **_):
+        seen.append(Path(command[command.index("-c") + 1]).read_text())
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", remember)
+    exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
+    from importlib.metadata import version
+
+    for name in ("torch", "torchvision", "numpy", "ipykernel"):
+        assert f"{name}=={version(name)}" in seen[0].splitlines()
+    assert "torchaudio" not in seen[0], "what is not there is not frozen"
+
+
+def test_a_badge_opens_the_tagged_notebook_and_only_from_github():
+    badge = colab_badge("https://github.com/you/course.git", "1.2.3", notebook="a/b.ipynb")
+    assert "/github/you/course/blob/v1.2.3/a/b.ipynb" in badge
+    assert colab_badge(URL, "1.2.3", notebook="a/b.ipynb") == ""
+
+
+@pytest.fixture(scope="module")
+def colab(tmp_path_factory):
+    """An environment with everything but coursekit, and a repository to install it from."""
+    if sys.platform == "win32":
+        pytest.skip("needs symbolic links, which Windows keeps for administrators")
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    pytest.importorskip("hatchling", reason="builds the wheel without a network")
+    folder = tmp_path_factory.mktemp("colab")
+    return make_environment(folder / "env"), make_repository(folder / "course")
+
+
+def make_environment(folder):
+    """Return the Python of a virtual environment that sees all packages but coursekit."""
+    packages = folder / "there"
+    packages.mkdir(parents=True)
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "coursekit" not in entry.name and entry.suffix != ".pth":
+            (packages / entry.name).symlink_to(entry)
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    home = sysconfig.get_path("purelib", vars={"base": str(folder)})
+    Path(home, "there.pth").write_text(f"{packages}\n")
+    return python
+
+
+def make_repository(folder):
+    """Return the address of a tagged git repository with the files of this checkout."""
+    ignored = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "runs")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for words in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "A course", "--no-gpg-sign"],
+        ["tag", f"v{__version__}"],
+    ):
+        subprocess.run([*git, *words], cwd=folder, check=True)
+    return folder.as_uri()
+
+
+def lesson_cells(address):
+    """Return the first lesson's set-up and imports, followed by questions of our own."""
+    setup = setup_cell(address, __version__)
+    cells = [nbformat.v4.new_code_cell(setup) for _ in range(2)]
+    lessons = find_lessons(ROOT / "notebooks")
+    if lessons:
+        lesson = nbformat.read(lessons[0].path, as_version=4)
+        code = [c for c in lesson.cells if c.cell_type == "code"]
+        cells += [nbformat.v4.new_code_cell(cell.source) for cell in code[1:3]]
+    return [*cells, nbformat.v4.new_code_cell(_ASK_FOR_DATA)]
+
+
+def stamp(folder):
+    """Return name, size and time of each file of the packages that must stay."""
+    return {
+        path: (path.stat().st_size, path.stat().st_mtime_ns)
+        for name in ("torch", "torchvision", "numpy")
+        for path in (folder / name).rglob("*.py")
+    }
+
+
+def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(colab, tmp_path):
+    python, address = colab
+    # No index, no isolated build: pip has only what is there, and the network is blocked.
+    settings = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INPUT": "1"}
+    packages = Path(sysconfig.get_path("purelib"))
+    before = stamp(packages)
+    notebook = nbformat.v4.new_notebook(cells=lesson_cells(address))
+    run = execute_notebook(notebook, folder=tmp_path, settings=settings, python=str(python))
+    assert run.failure is None, run.failure
+    *first, last = run.notebook.cells
+    assert [cell.outputs for cell in first[:2]] == [[], []], "set-up is silent"
+    course, torch, data, notebooks, lessons, digits = last.outputs[0]["text"].splitlines()
+    environment = python.parents[1]
+    assert Path(course).is_relative_to(environment / "lib")
+    assert Path(torch).resolve() == packages / "torch" / "__init__.py"
+    assert Path(data) == Path(course).parent / "_shipped" / "data"
+    assert Path(notebooks) == Path(course).parent / "_shipped" / "notebooks"
+    assert lessons == f"{len(find_lessons(ROOT / 'notebooks'))} lessons"
+    assert digits.startswith("ImageSet(500 images of 28 x 28")
+    assert stamp(packages) == before
+    shipped = {path.relative_to(data) for path in Path(data).rglob("*")}
+    assert shipped == {
+        path.relative_to(ROOT / "data") for path in (ROOT / "data").rglob("*")
+    }
+    check_installed_command(python, tmp_path)
+
+
+def check_installed_command(python, folder):
+    """The wheel brings the command, and the command its lessons."""
+    command = [str(python), "-m", "coursekit.cli"]
+    environment = {**os.environ, "COLUMNS": "80"}
+    shown = subprocess.run(
+        [*command, "list"], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert shown.returncode == 0, shown.stderr
+    for lesson in find_lessons(ROOT / "notebooks"):
+        assert lesson.title in shown.stdout
+    assert (python.parent / "coursekit").is_file()
+
+
+@pytest.mark.slow
+def test_the_first_lesson_runs_whole_from_the_installed_wheel(colab, tmp_path):
+    python, address = colab
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--no-deps", f"git+{address}"],
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"},
+        check=True,
+    )
+    done = subprocess.run(
+        [python, "-m", "coursekit.cli", "run", "01"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "runs" / "01_convolutions.html").is_file()
