@@ -106,13 +106,15 @@ class _AnyBatches(Batches):
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         del epoch  # the generators know
-        if start and self.at_start:
+        now = get_random_states()
+        if start:
             self._set(self.at_start)
         self._agree()
         self.at_start = {"random": get_random_states(), "generators": self._states()}
         batches = iter(self.loader)
         if start:
             next(islice(batches, start - 1, start), None)
+            set_random_states(now)
         return batches
 
     def state_dict(self) -> dict[str, Any]:

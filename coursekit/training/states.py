@@ -102,10 +102,10 @@ def set_random_state(
 
 def _kinds(trainer: "Trainer") -> dict[str, str]:
     parts = {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
-    kinds = {name: type(part).__name__ for name, part in parts.items()}
-    kinds["callbacks"] = ", ".join(
-        type(callback).__name__ for callback in trainer.callbacks
-    )
+    kinds = {
+        name: "none" if part is None else type(part).__name__
+        for name, part in parts.items()
+    }
     return kinds | {"precision": trainer.settings.precision}
 
 
@@ -116,8 +116,8 @@ def _check_fits(trainer: "Trainer", state: dict[str, Any], batches: Batches) -> 
         raise TrainingError(msg)
     for name, kind in _kinds(trainer).items():
         if kind != state["kinds"][name]:
-            was = state["kinds"][name] or "none"
-            msg = f"The checkpoint was made with {name} {was}, this is {kind or 'none'}. {advice}"
+            was = state["kinds"][name]
+            msg = f"The checkpoint was made with {name} {was}, this is {kind}. {advice}"
             raise TrainingError(msg)
     groups = [len(group["params"]) for group in state["optimizer"]["param_groups"]]
     if groups != [len(group["params"]) for group in trainer.optimizer.param_groups]:
