@@ -4,10 +4,9 @@
 knows how the address is chosen or checked.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
-
-import nbformat
 
 from coursekit import __version__
 from coursekit.course.bootstrap import colab_badge, setup_cell
@@ -112,26 +111,35 @@ def _fill(readme: str, table: str) -> str:
 
 
 def _notebook_text(lesson: Lesson, address: str | None) -> str:
+    # Plain JSON: nbformat takes over half a second to import, and every lesson imports us.
     text = lesson.path.read_text(encoding="utf-8")
-    notebook = nbformat.reads(text, as_version=4)
+    notebook = json.loads(text)
     setup = setup_cell(address, __version__, extras=lesson.extras)
     badge = colab_badge(address, __version__, notebook=f"notebooks/{lesson.path.name}")
-    before = [cell.source for cell in notebook.cells]
-    _put(notebook, "setup", setup, make=nbformat.v4.new_code_cell)
-    _put(notebook, "badge", badge, make=nbformat.v4.new_markdown_cell)
-    if [cell.source for cell in notebook.cells] == before:
+    before = json.dumps(notebook)
+    _put(notebook["cells"], "setup", setup, fields={"execution_count": None, "outputs": []})
+    _put(notebook["cells"], "badge", badge, fields={})
+    if json.dumps(notebook) == before:
         return text
-    return nbformat.writes(notebook).rstrip("\n") + "\n"
+    return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
 
 
-def _put(notebook: nbformat.NotebookNode, kind: str, source: str, *, make: type) -> None:
+def _put(cells: list[dict], kind: str, source: str, *, fields: dict) -> None:
     """Give the generated cell of that kind its source; add it after the title, or drop it."""
-    said = [cell.metadata.get("coursekit", {}) for cell in notebook.cells]
+    said = [cell["metadata"].get("coursekit", {}) for cell in cells]
     at = [index for index, mark in enumerate(said) if mark.get("generated") == kind]
+    lines = source.splitlines(keepends=True)
     if at and source:
-        notebook.cells[at[0]].source = source
+        cell = cells[at[0]]
+        if "".join(cell["source"]) != source:
+            cell["source"] = lines
     elif at:
-        del notebook.cells[at[0]]
+        del cells[at[0]]
     elif source:
-        cell = make(source, metadata={"coursekit": {"generated": kind}}, id=kind)
-        notebook.cells.insert(1, cell)
+        cell = {
+            "cell_type": "code" if fields else "markdown",
+            "id": kind,
+            "metadata": {"coursekit": {"generated": kind}},
+            "source": lines,
+        }
+        cells.insert(1, cell | fields)

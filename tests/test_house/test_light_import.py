@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "matplotlib", "pandas", "sklearn", "skimage", "scipy"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "matplotlib",
+    "pandas",
+    "sklearn",
+    "skimage",
+    "scipy",
+    "nbformat",
+}
 
 _LOADED = (
     "import sys; import {module}; print(*sorted({{n.split('.')[0] for n in sys.modules}}))"
