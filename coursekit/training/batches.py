@@ -55,10 +55,13 @@ class Batches:
         Batches of an epoch; None if that is not known.
     is_shuffled : bool
         Whether epochs differ in order.
+    kind : str
+        Who made the loader.
     """
 
     n_batches: int | None
     is_shuffled: bool
+    kind: str
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Return an iterator over epoch number `epoch` (from 0), from batch `start` on."""
@@ -75,6 +78,8 @@ class Batches:
 class _CoursekitBatches(Batches):
     """A loader of coursekit: every epoch is a function of its seed, there is no state."""
 
+    kind = "coursekit"
+
     def __init__(self, loader: Loader, *, rank: int, n_processes: int) -> None:
         self.loader, self.share = loader, {"rank": rank, "n_processes": n_processes}
         self.n_batches, self.is_shuffled = len(loader), loader.shuffle
@@ -90,6 +95,8 @@ class _AnyBatches(Batches):
     beginning, and the batches before are read again and left. So whatever the loader draws
     from them - order, augmentation, seeds of workers - comes out the same.
     """
+
+    kind = "torch"
 
     def __init__(self, loader: Iterable[Batch], *, rank: int, n_processes: int) -> None:
         self.n_batches = len(loader) if hasattr(loader, "__len__") else None

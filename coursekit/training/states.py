@@ -51,7 +51,7 @@ def get_state(trainer: "Trainer", position: Position, batches: Batches) -> dict[
             (type(callback).__name__, callback.state_dict())
             for callback in trainer.callbacks
         ],
-        "kinds": _kinds(trainer),
+        "kinds": _kinds(trainer, batches),
         "loaders": trainer.engine.gather(batches.state_dict()),
         "random": trainer.engine.gather(get_random_states()),
     }
@@ -100,13 +100,13 @@ def set_random_state(
     set_random_states(state["random"][rank])
 
 
-def _kinds(trainer: "Trainer") -> dict[str, str]:
+def _kinds(trainer: "Trainer", batches: Batches) -> dict[str, str]:
     parts = {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
     kinds = {
         name: "none" if part is None else type(part).__name__
         for name, part in parts.items()
     }
-    return kinds | {"precision": trainer.settings.precision}
+    return kinds | {"precision": trainer.settings.precision, "a loader of": batches.kind}
 
 
 def _check_fits(trainer: "Trainer", state: dict[str, Any], batches: Batches) -> None:
@@ -114,7 +114,7 @@ def _check_fits(trainer: "Trainer", state: dict[str, Any], batches: Batches) -> 
     if differences := _differences(trainer.model, state["model"]):
         msg = f"The checkpoint is of another model: {differences}. {advice}"
         raise TrainingError(msg)
-    for name, kind in _kinds(trainer).items():
+    for name, kind in _kinds(trainer, batches).items():
         if kind != state["kinds"][name]:
             was = state["kinds"][name]
             msg = f"The checkpoint was made with {name} {was}, this is {kind}. {advice}"
