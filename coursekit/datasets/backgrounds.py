@@ -105,7 +105,7 @@ def _striped(pattern: Pattern, positions: np.ndarray) -> Plane:
 def _wavy(pattern: Pattern, positions: np.ndarray) -> Plane:
     bend = triangle_wave(_across(pattern, positions) * 0.6)
     bend *= bend * (3 - 4 * bend)  # smooth at both ends, 0 to 0.25
-    bend *= 2.2
+    bend *= 2.8
     edge = triangle_wave(_along(pattern, positions) + bend) - column(pattern.fill * 0.5)
     return coverage(edge, _softness(pattern, positions) * 1.3)
 

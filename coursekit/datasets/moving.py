@@ -12,7 +12,7 @@ from coursekit.datasets.draws import Draws
 from coursekit.datasets.shape_atlas import SOURCE_SHAPES
 from coursekit.datasets.shape_attributes import RGB
 from coursekit.datasets.shape_scenes import shape_distance
-from coursekit.datasets.windows import check_image_size, check_window
+from coursekit.datasets.windows import check_image_size, check_window, chunks
 
 __all__ = ["make_moving_shapes"]
 
@@ -59,14 +59,21 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     """
     check_window(n_frames, seed, 0)
     check_image_size(image_size)
+    clip = np.empty((n_frames, image_size, image_size, 3), np.uint8)
+    for frames in chunks(n_frames, image_size, None):
+        clip[frames] = _draw(np.arange(frames.start, frames.stop), seed, image_size)
+    return clip
+
+
+def _draw(frames: np.ndarray, seed: int, image_size: int) -> np.ndarray:
     positions = pixel_positions(image_size)
+    n_frames = len(frames)
     slope = 0.22 + 0.08 * positions  # darker at the top
+    tint = np.array([0.8, 0.9, 1.2], np.float32)
     canvas = np.empty((n_frames, 3, image_size, image_size), np.float32)
-    canvas[:] = (
-        slope[None, None, :, None] * np.array([0.8, 0.9, 1.2], np.float32)[:, None, None]
-    )
+    canvas[:] = slope[:, None] * tint[:, None, None]
     pixel = np.full(n_frames, 2 / image_size, np.float32)
-    for mover in _movers(n_frames, seed):
+    for mover in _movers(frames, seed):
         radius = np.full(n_frames, mover.radius, np.float32)
         which = np.full(n_frames, mover.shape)
         distance = shape_distance(which, mover.x, mover.y, radius, positions)
@@ -74,7 +81,7 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     return to_bytes(canvas)
 
 
-def _movers(n_frames: int, seed: int) -> list[_Mover]:
+def _movers(frames: np.ndarray, seed: int) -> list[_Mover]:
     draws = Draws(seed, "moving shapes", np.arange(N_SHAPES, dtype=np.uint64))
     shapes = draws.balanced(
         "shape", len(SOURCE_SHAPES)
@@ -84,12 +91,12 @@ def _movers(n_frames: int, seed: int) -> list[_Mover]:
     places = draws.uniform("place", 0, 1.5, n_columns=2)
     places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
-    frames = np.arange(n_frames, dtype=np.float32)
     movers = []
     for number in range(N_SHAPES):
-        room = 0.97 - radii[number]
+        room = np.float32(0.92) - np.float32(1.06) * radii[number]
         x, y = (
-            _bounce(places[number, axis] + speeds[number, axis] * frames) * room
+            _bounce(places[number, axis] + speeds[number, axis] * frames.astype(np.float32))
+            * room
             for axis in range(2)
         )
         rgb = np.array(RGB[BRIGHT[colors[number]]], np.float32)

@@ -12,7 +12,7 @@ from coursekit.datasets.shape_scenes import Clutter, Scene
 
 __all__ = ["choose_attributes", "clean_scene", "random_scene"]
 
-N_CANDIDATES = 4
+N_CANDIDATES = 8
 
 
 def choose_attributes(
@@ -60,7 +60,7 @@ def random_scene(
     -------
     Scene
     """
-    radius = _numbers(size, RADII) * draws.uniform("radius", 0.93, 1.07)
+    radius = _numbers(size, RADII) * draws.uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = draws.uniform("x", -1, 1) * room, draws.uniform("y", -1, 1) * room
     cosine, sine = directions(draws.uniform("turn", -40 / 360, 40 / 360))
@@ -87,7 +87,7 @@ def random_scene(
         relief=draws.uniform("relief", 0.3, 1),
         shadow=draws.uniform("shadow", 0.25, 0.6),
         falloff=draws.uniform("falloff", 0, 0.25),
-        noise=draws.uniform("noise one") * draws.uniform("noise two", 0, 0.1),
+        noise=draws.uniform("noise one") * draws.uniform("noise two", 0, 0.08),
         noise_keys=draws.bits("noise")[:, 0],
     )
 
@@ -110,7 +110,7 @@ def _pattern(draws: Draws, background: np.ndarray) -> Pattern:
         kind=_numbers(background, kinds).astype(np.int64),
         cosine=cosine,
         sine=sine,
-        period=draws.uniform("pattern period", 0.36, 0.75),
+        period=draws.uniform("pattern period", 0.42, 0.8),
         phase=draws.uniform("pattern phase", n_columns=2),
         fill=draws.uniform("pattern fill", 0.35, 0.65),
     )
@@ -124,6 +124,7 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
     candidates += (gray - candidates) * 0.25
     first = _farthest(candidates[:, 0], rgb)
     second = _farthest(candidates[:, 1], rgb, first)
+    second += (first - second) * draws.uniform("background contrast", 0.1, 0.45)[:, None]
     return np.stack([first, second], axis=1)
 
 
@@ -155,7 +156,7 @@ def _clutter_behind(draws: Draws) -> Clutter:
         length=length,
         width=width,
         slant=np.tile(np.array([0, 1, 0, 0], np.float32), (n_images, 1)),
-        visible=draws.uniform("clutter", n_columns=n_items) < 0.45,
+        visible=draws.uniform("clutter", n_columns=n_items) < 0.3,
         color=_item_colors(draws, "clutter color", n_items),
     )
 
@@ -163,7 +164,7 @@ def _clutter_behind(draws: Draws) -> Clutter:
 def _bar_in_front(
     draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
 ) -> Clutter:
-    """Return one bar over the rim of the shape, in one picture of four."""
+    """Return one bar over the rim of the shape, in three pictures of twenty."""
     cosine, sine = directions(draws.uniform("bar turn"))
     away = draws.uniform("bar place", 0.6, 1) * radius
     tilt_cosine, tilt_sine = directions(draws.uniform("bar tilt"))
@@ -176,7 +177,7 @@ def _bar_in_front(
         length=(draws.uniform("bar length", 0.3, 0.65) * radius).reshape(one),
         width=(draws.uniform("bar width", 0.09, 0.14) * radius).reshape(one),
         slant=np.zeros(one, np.float32),
-        visible=draws.happens("bar", 0.25).reshape(one),
+        visible=draws.happens("bar", 0.15).reshape(one),
         color=_item_colors(draws, "bar color", 1),
     )
 
