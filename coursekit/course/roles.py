@@ -66,7 +66,7 @@ def did_you_mean(role: object) -> str:
 def _draw_objects(part: str) -> "ImageSet":
     from coursekit import datasets
 
-    n_images, start = _window(part, 2_000, 1_000)
+    n_images, start = _window(part, 8_000, 2_000)
     return datasets.make_shapes(n_images, seed=_SEED, start=start)
 
 

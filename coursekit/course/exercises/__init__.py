@@ -34,7 +34,7 @@ def find_exercise(name: str) -> Exercise:
     Parameters
     ----------
     name : str
-        Such as ``"01.1"`` or ``"01.1 output size"``.
+        Such as ``"01.1"`` or ``"01.1 input size"``.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def check_exercise(name: str, answer: object) -> ExerciseResult:
     Parameters
     ----------
     name : str
-        The exercise, such as ``"01.1 output size"`` or only its number.
+        The exercise, such as ``"01.1 input size"`` or only its number.
     answer : object
         A function or a value; ``...`` where nothing has been written yet.
 

@@ -45,7 +45,7 @@ class Exercise:
     Parameters
     ----------
     name : str
-        Number and title, such as ``"01.1 output size"``.
+        Number and title, such as ``"01.1 input size"``.
     starter : str
         Source of the blank form that stands in the lesson.
     check : callable

@@ -11,31 +11,29 @@ from coursekit.course.exercises.checking import Case, Exercise, call, check_case
 __all__ = ["EXERCISES"]
 
 
-def _check_output_size(answer: object) -> str | None:
+def _check_input_size(answer: object) -> str | None:
     cases = [
-        Case((5, 3, 1, 0, 1), 3, "How many places are there for the window's left edge?"),
+        Case((3, 3, 1, 0, 1), 5, "Three places for a window of 3: where does the last end?"),
         Case((5, 3, 1, 1, 1), 5, "Padding is added on both sides of the picture."),
-        Case((7, 3, 2, 0, 1), 3, "A stride of 2 skips every other place."),
-        Case(
-            (7, 3, 3, 0, 1), 2, "The last column is never read: a part of a step is none."
-        ),
-        Case((9, 3, 1, 0, 2), 5, "Dilation spreads the kernel: how wide is it then?"),
-        Case((32, 5, 2, 2, 1), 16, "Several settings at once: are the brackets right?"),
-        Case((224, 7, 2, 3, 1), 112, "The first layer of a ResNet."),
-        Case((11, 3, 3, 2, 2), 4, "Everything at once."),
+        Case((3, 3, 2, 0, 1), 7, "A stride of 2 moves the window by two from place to place."),
+        Case((1, 3, 4, 0, 1), 3, "One place alone takes no step, whatever the stride is."),
+        Case((5, 3, 1, 0, 2), 9, "Dilation spreads the kernel: how wide is it then?"),
+        Case((16, 5, 2, 2, 1), 31, "Several settings at once: are the brackets right?"),
+        Case((112, 7, 2, 3, 1), 223, "The first layer of a ResNet, backwards."),
+        Case((4, 3, 3, 2, 2), 10, "Everything at once."),
     ]
     mistakes = {
-        "Count the places, not the steps between them: what is one more than the steps?": (
-            lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) // s
+        "There is one step less than there are places.": (
+            lambda n, k, s, p, d: n * s + d * (k - 1) + 1 - 2 * p
         ),
-        "Padding is added on both sides, not on one.": (
-            lambda n, k, s, p, d: (n + p - d * (k - 1) - 1) // s + 1
+        "Padding is added on both sides, so the picture is smaller by twice as much.": (
+            lambda n, k, s, p, d: (n - 1) * s + d * (k - 1) + 1 - p
+        ),
+        "Padding makes the padded picture larger, so the picture itself is smaller.": (
+            lambda n, k, s, p, d: (n - 1) * s + d * (k - 1) + 1 + 2 * p
         ),
         "Dilation is not used yet: how wide is the kernel when it is spread out?": (
-            lambda n, k, s, p, d: (n + 2 * p - k) // s + 1  # noqa: ARG005
-        ),
-        "A size is a whole number. Which division throws the rest away?": (
-            lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) / s + 1
+            lambda n, k, s, p, d: (n - 1) * s + k - 2 * p  # noqa: ARG005
         ),
     }
     return check_cases(answer, cases, mistakes=mistakes)
@@ -209,10 +207,10 @@ def _peak(picture: np.ndarray, kernel: np.ndarray) -> float:
 
 _EXERCISES = (
     Exercise(
-        name="01.1 output size",
-        starter="def output_size(size, kernel, stride=1, padding=0, dilation=1):\n    ...",
-        check=_check_output_size,
-        sample=(5, 3, 1, 0, 1),
+        name="01.1 input size",
+        starter="def input_size(output, kernel, stride=1, padding=0, dilation=1):\n    ...",
+        check=_check_input_size,
+        sample=(3, 3, 1, 0, 1),
     ),
     Exercise(
         name="01.2 edge kernel",

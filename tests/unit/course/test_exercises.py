@@ -113,28 +113,31 @@ def test_a_name_that_is_none_is_refused(name):
     st.integers(0, 4),
     st.integers(1, 3),
 )
-def test_the_solution_for_output_size_is_pytorchs(size, kernel, stride, padding, dilation):
+def test_the_solution_for_input_size_is_the_smallest_for_pytorch(
+    output, kernel, stride, padding, dilation
+):
     names = {"check_exercise": check_exercise}
     exec(solution_cells("solution")["01.1"].source, names)  # noqa: S102
-    if size + 2 * padding < dilation * (kernel - 1) + 1:
-        return
+    size = names["input_size"](output, kernel, stride, padding, dilation)
     layer = torch.nn.Conv1d(1, 1, kernel, stride, padding, dilation)
-    expected = layer(torch.zeros(1, 1, size)).shape[-1]
-    assert names["output_size"](size, kernel, stride, padding, dilation) == expected
+    if size > 0:
+        assert layer(torch.zeros(1, 1, size)).shape[-1] == output
+    if size > 1 and size - 1 + 2 * padding >= dilation * (kernel - 1) + 1:
+        assert layer(torch.zeros(1, 1, size - 1)).shape[-1] < output
 
 
 def test_numpy_integers_count_as_whole_numbers():
-    def output_size(size, kernel, stride, padding, dilation):
-        return np.int64((size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
+    def input_size(output, kernel, stride, padding, dilation):
+        return np.int64((output - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding)
 
-    assert check_exercise("01.1", output_size).state == "passed"
+    assert check_exercise("01.1", input_size).state == "passed"
 
 
 def test_a_float_is_no_size():
-    def output_size(size, kernel, stride, padding, dilation):
-        return float((size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
+    def input_size(output, kernel, stride, padding, dilation):
+        return float((output - 1) * stride + dilation * (kernel - 1) + 1 - 2 * padding)
 
-    assert check_exercise("01.1", output_size).state == "not yet"
+    assert check_exercise("01.1", input_size).state == "not yet"
 
 
 @pytest.mark.parametrize("make", [list, np.array, torch.tensor])
