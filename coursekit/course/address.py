@@ -70,7 +70,7 @@ def check_address(address: str) -> str:
     path = Path(address).expanduser()
     if address and "://" not in address and (path / ".git").exists():
         address = path.resolve().as_uri()
-    if not _ADDRESS.fullmatch(address) or "@" in address:
+    if not _ADDRESS.fullmatch(address):
         msg = (
             "An address is that of a git repository, such as https://github.com/you/course "
             "(no user name, password or spaces in it), or the path of a repository on this "
