@@ -10,7 +10,7 @@ import numpy as np
 
 from coursekit.errors import SettingsError, ShapeError
 
-__all__ = ["as_array", "as_image", "as_list", "check_captions"]
+__all__ = ["as_array", "as_image", "as_images", "as_items", "check_captions"]
 
 
 def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray:
@@ -110,25 +110,41 @@ def as_image(
     return pixels.clip(0, 1)
 
 
-def as_list(values: Any, *, name: str, single_ndim: int) -> list[Any]:
-    """Return a list of items from a list, from a stack, or from a single item.
+def as_images(images: Any, *, name: str) -> list[Any]:
+    """Return a list of images from a list, from a stack, or from a single image.
 
     Parameters
     ----------
-    values : sequence, Tensor or array
-        An array with `single_ndim` axes is one item; with more, a stack of them.
+    images : image, or sequence or stack of images
+        Three axes are one image in color if the channels are where `as_image` looks for
+        them, and a stack of gray images otherwise.
     name : str
         The argument's name, for the message.
-    single_ndim : int
-        Axes of one item.
 
     Raises
     ------
     ShapeError
-        If there are no items.
+        If there are no images.
     """
-    if getattr(values, "ndim", None) == single_ndim:
-        return [values]
+    n_axes = getattr(images, "ndim", None)
+    if n_axes is None and not hasattr(images, "__len__"):  # PIL's images, and generators
+        images = list(images) if hasattr(images, "__iter__") else [images]
+    elif n_axes == 3:
+        n_channels = images.shape[0 if hasattr(images, "detach") else -1]
+        images = [images] if n_channels in {1, 3, 4} else images
+    elif n_axes == 2:
+        images = [images]
+    return as_items(images, name=name)
+
+
+def as_items(values: Any, *, name: str) -> list[Any]:
+    """Return the items of a sequence or a stack, of which there must be at least one.
+
+    Raises
+    ------
+    ShapeError
+        If there are none.
+    """
     items = list(values)
     if not items:
         msg = f"{name} must hold at least one item, got none."
@@ -164,6 +180,10 @@ def _to_numpy(values: Any, name: str) -> np.ndarray:
         if values.dtype.is_floating_point:
             values = values.double()  # NumPy has no bfloat16
         return values.numpy()
+    if hasattr(values, "toarray"):  # SciPy's sparse matrices
+        return values.toarray()
+    if isinstance(values, (list, tuple)) and any(hasattr(v, "detach") for v in values):
+        values = [_to_numpy(value, name) for value in values]
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -3,7 +3,7 @@
 Nothing here knows how the numbers came about.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -93,7 +93,8 @@ def plot_curves(
         raise ShapeError(msg)
     read = {str(name): _read_curve(name, curve) for name, curve in curves.items()}
     _check_log(read, log)
-    figure = Figure(height=_HEIGHT, title=title)
+    height = max(_HEIGHT, 1.2 + _names_height(read))
+    figure = Figure(height=height, title=title)
     axes = figure.subplots()
     with style():
         _draw_curves(axes, read, _choose_colors(list(read), colors), log)
@@ -101,7 +102,7 @@ def plot_curves(
         if y_limits is not None:
             axes.set_ylim(y_limits)
         _set_x_ticks(axes, read, x_ticks, log)
-        _name_curves(axes, read, height=_HEIGHT - figure.title_height - 0.6)
+        _name_curves(axes, read, height=height - figure.title_height - 0.6)
     return figure
 
 
@@ -245,6 +246,13 @@ def _name_curves(axes: Axes, curves: Mapping[str, _Curve], *, height: float) -> 
             color=colors[name],
             weight="bold",
         )
+
+
+def _names_height(names: Iterable[str]) -> float:
+    """Inches that the names take, one under the other."""
+    size = FONT_SIZES["tick"]
+    n_lines = sum(wrap_text(name, _NAME_WIDTH, size=size).count("\n") + 1 for name in names)
+    return n_lines * 1.1 * text_height(size)
 
 
 def _spread(wanted: list[float], room: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from coursekit.errors import SettingsError, ShapeError
-from coursekit.figures.arrays import as_array, check_captions
+from coursekit.figures.arrays import as_array, as_items, check_captions
 from coursekit.figures.figure import Figure
 from coursekit.figures.matrices import draw_matrix
 from coursekit.figures.panels import choose_columns, make_panels, panel_width
@@ -60,14 +60,12 @@ def show_receptive_field(
     SettingsError
         If a sensitivity is negative or not finite.
     """
-    items = [sensitivities] if getattr(sensitivities, "ndim", None) == 2 else sensitivities
+    single = getattr(sensitivities, "ndim", None) == 2
+    items = [sensitivities] if single else as_items(sensitivities, name="sensitivities")
     maps = [
         as_array(item, name=f"map {i}", n_axes=2).astype(float)
         for i, item in enumerate(items)
     ]
-    if not maps:
-        msg = "sensitivities must hold at least one map, got none."
-        raise ShapeError(msg)
     if min(item.min() for item in maps) < 0:
         msg = "A sensitivity is a magnitude and not negative. Take absolute gradients: .abs()."
         raise SettingsError(msg)

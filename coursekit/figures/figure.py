@@ -15,6 +15,8 @@ from matplotlib import cbook
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from coursekit.errors import SettingsError
@@ -32,13 +34,15 @@ __all__ = ["Figure"]
 _MARGIN = 0.1  # inches around the title
 _LARGE = 150_000  # bytes
 _STEP = 4  # of 255
+_ROUNDS = 2  # of matplotlib's layout, whose second round sees the first one's ticks
 
 
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure in the course's style that a notebook shows as a cell's value.
 
-    Every method of `matplotlib.figure.Figure` works on it. The picture depends only on what
-    was drawn: not on the user's settings, on the notebook's backend, or on the day.
+    Every method of `matplotlib.figure.Figure` works on it. What the functions of this
+    folder draw depends on their arguments alone: not on the user's settings, the
+    notebook's backend, how often it was shown, or the day.
 
     Parameters
     ----------
@@ -75,6 +79,7 @@ class Figure(matplotlib.figure.Figure):
     ) -> None:
         _check_settings(width, height, title)
         with style():
+            self._first_places: dict[Axes, Bbox] = {}
             super().__init__(figsize=(width, height), dpi=pixels_per_inch, layout=layout)
             FigureCanvas(self)
             self.title = title
@@ -108,7 +113,20 @@ class Figure(matplotlib.figure.Figure):
 
     def draw(self, renderer: RendererBase) -> None:  # noqa: D102
         with style():
+            if isinstance(self.get_layout_engine(), ConstrainedLayoutEngine):
+                self._lay_out_afresh()
             super().draw(renderer)
+
+    def _lay_out_afresh(self) -> None:
+        """Let the layout start where it started at first: it depends on where axes stand."""
+        for axes in self.axes:
+            if axes.get_in_layout():
+                place = self._first_places.setdefault(
+                    axes, axes.get_position(original=True)
+                )
+                axes._set_position(place)
+        for _ in range(_ROUNDS - 1):  # drawing is the last one
+            self.get_layout_engine().execute(self)
 
     def savefig(self, fname: str | PathLike | IO, **kwargs: Any) -> None:  # noqa: D102
         with style():
@@ -129,13 +147,15 @@ class Figure(matplotlib.figure.Figure):
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        width, height = self.get_size_inches() * SCREEN_PIXELS_PER_INCH
-        data = {"text/plain": repr(self)}
+        data, metadata = {"text/plain": repr(self)}, {}
         if (include is None or "image/png" in include) and "image/png" not in (
             exclude or ()
         ):
             data["image/png"] = b64encode(self.to_png()).decode("ascii")
-        return data, {"image/png": {"width": round(width), "height": round(height)}}
+            # Only the width: a narrow page then keeps the picture's proportions.
+            width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
+            metadata["image/png"] = {"width": width}
+        return data, metadata
 
 
 class FigureCanvas(FigureCanvasAgg):
@@ -193,7 +213,7 @@ def _check_settings(width: float, height: float, title: str) -> None:
     if not isinstance(title, str) or not title.strip():
         msg = f"A figure has a title that says what to see, got {title!r}."
         raise SettingsError(msg)
-    if not (0 < width <= PAGE_WIDTH and height > 0):
+    if not (0 < width <= PAGE_WIDTH + 1e-6 and height > 0):
         msg = (
             f"A figure is at most {PAGE_WIDTH} inches wide, the width of a notebook page, got "
             f"{width:g} x {height:g}. Draw fewer panels in a row: n_columns=."

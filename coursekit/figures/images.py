@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from coursekit.errors import ShapeError
-from coursekit.figures.arrays import as_image, as_list, check_captions
+from coursekit.figures.arrays import as_image, as_images, check_captions
 from coursekit.figures.figure import Figure
 from coursekit.figures.panels import choose_columns, make_panels, panel_width
-from coursekit.figures.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH
+from coursekit.figures.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH, style
 
 __all__ = ["draw_picture", "show_before_after", "show_images"]
 
@@ -34,8 +34,9 @@ def show_images(
     Parameters
     ----------
     images : array, Tensor or sequence of images
-        Each of shape (height, width), (height, width, channels) or, mostly for tensors,
-        (channels, height, width); sizes may differ. Bytes, or numbers from 0 to 1.
+        Each of shape (height, width) or (height, width, channels), tensors of shape
+        (channels, height, width); sizes may differ. Bytes, or numbers from 0 to 1. A
+        single image is drawn alone.
     captions : sequence of str, optional
         One an image.
     title : str
@@ -64,7 +65,7 @@ def show_images(
     >>> show_images(np.zeros((2, 8, 8, 3), np.uint8), ["one", "two"], title="Two images")
     <Figure: 'Two images', 2 axes>
     """
-    items = as_list(images, name="images", single_ndim=2)
+    items = as_images(images, name="images")
     pictures = [
         as_image(item, value_range=value_range, name=f"image {i}")
         for i, item in enumerate(items)
@@ -103,8 +104,8 @@ def show_before_after(
 
     Parameters
     ----------
-    before, after : image, or sequence of as many images
-        As `show_images` takes them; several images are a stack with one axis more.
+    before, after : image, or sequence of images
+        As `show_images` takes them, the same number of each.
     title : str
         Says what to see.
     captions : (str, str)
@@ -125,7 +126,7 @@ def show_before_after(
     ShapeError
         If the numbers of images differ.
     """
-    firsts, seconds = _as_images(before), _as_images(after)
+    firsts, seconds = as_images(before, name="before"), as_images(after, name="after")
     if len(firsts) != len(seconds):
         msg = (
             "Every image before needs one after, got "
@@ -155,14 +156,15 @@ def draw_picture(axes: Axes, picture: np.ndarray, *, color_map: str = "gray") ->
     color_map : str, default="gray"
     """
     room = axes.get_position().width * axes.figure.bbox.width
-    axes.imshow(
-        picture,
-        cmap=color_map,
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-        interpolation="nearest" if picture.shape[1] <= room else "hanning",
-    )
+    with style():
+        axes.imshow(
+            picture,
+            cmap=color_map,
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest" if picture.shape[1] <= room else "hanning",
+        )
 
 
 def _fit(picture: np.ndarray, width: float) -> tuple[float, float]:
@@ -170,11 +172,3 @@ def _fit(picture: np.ndarray, width: float) -> tuple[float, float]:
     height, columns = picture.shape[:2]
     scale = min(width / columns, 1.25 * width / height)
     return max(columns * scale, 0.02), max(height * scale, 0.02)
-
-
-def _as_images(images: Any) -> list[Any]:
-    """One image or several: a list is several, and so is an array of four axes."""
-    n_axes = getattr(images, "ndim", None)
-    if n_axes == 3 and 1 not in images.shape[:1] and images.shape[0] != 3:
-        return [images] if images.shape[2] in {1, 3, 4} else list(images)
-    return as_list(images, name="images", single_ndim=n_axes if n_axes in {2, 3} else 0)

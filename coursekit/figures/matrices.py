@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.image import AxesImage
 
 from coursekit.errors import SettingsError, ShapeError
-from coursekit.figures.arrays import as_array, check_captions
+from coursekit.figures.arrays import as_array, as_items, check_captions
 from coursekit.figures.figure import Figure
 from coursekit.figures.images import draw_picture
 from coursekit.figures.panels import choose_columns, make_panels, panel_width
@@ -33,6 +34,7 @@ def show_matrix(
     annotate: bool = False,
     n_columns: int | None = None,
     value_range: tuple[float, float] | None = None,
+    share_scale: bool = True,
     color_map: str | None = None,
     color_bar: bool | None = None,
     color_label: str = "",
@@ -55,6 +57,9 @@ def show_matrix(
     value_range : (float, float), optional
         Ends of the color scale. By default all panels share the scale that holds every
         number; with negative numbers it is symmetric about zero.
+    share_scale : bool, default=True
+        Whether one color means one number in all panels; otherwise each panel uses the
+        whole scale, and there is no color bar.
     color_map : str, optional
         matplotlib's name; by default red and blue about zero, or viridis.
     color_bar : bool, optional
@@ -78,27 +83,28 @@ def show_matrix(
     >>> show_matrix([[1, 0], [0, -1]], title="A kernel", annotate=True)
     <Figure: 'A kernel', 1 axes>
     """
-    items = [_as_matrix(matrices)] if _is_matrix(matrices) else list(matrices)
-    if not items:
-        msg = "matrices must hold at least one matrix, got none."
-        raise ShapeError(msg)
+    items = [matrices] if _is_matrix(matrices) else as_items(matrices, name="matrices")
     arrays = [
         as_array(item, name=f"matrix {i}", n_axes=2).astype(float)
         for i, item in enumerate(items)
     ]
     captions = check_captions(captions, len(arrays), name="matrices")
-    low, high = _choose_range(arrays, value_range)
-    color_map = color_map or (_DIVERGING if low < 0 < high else "viridis")
-    color_bar = not annotate if color_bar is None else color_bar
+    if not share_scale and (color_bar or value_range is not None):
+        msg = "color_bar and value_range belong to one scale: leave out share_scale=False."
+        raise SettingsError(msg)
+    ranges = [_choose_range(arrays if share_scale else [a], value_range) for a in arrays]
+    lowest = min(low for low, _ in ranges)
+    color_map = color_map or (_DIVERGING if lowest < 0 else "viridis")
+    color_bar = share_scale and not annotate if color_bar is None else color_bar
     n_columns, sizes = _matrix_sizes(arrays, captions, n_columns, annotate, color_bar)
     panels = make_panels(
         sizes, captions, title=title, n_columns=n_columns, color_bar=color_bar
     )
-    scale = Normalize(low, high)
-    for axes, array in zip(panels.axes, arrays, strict=True):
+    scales = [Normalize(low, high) for low, high in ranges]
+    for axes, array, scale in zip(panels.axes, arrays, scales, strict=True):
         draw_matrix(axes, array, scale=scale, color_map=color_map, annotate=annotate)
     if color_bar:
-        panels.add_color_bar(ScalarMappable(scale, color_map), label=color_label)
+        panels.add_color_bar(ScalarMappable(scales[0], color_map), label=color_label)
     return panels.figure
 
 
@@ -192,23 +198,25 @@ def draw_matrix(
     annotate : bool, default=False
         Write each number into its cell.
     """
-    drawn = axes.imshow(
-        matrix, cmap=color_map, norm=scale, aspect="auto", interpolation="nearest"
-    )
-    if not annotate:
-        return
+    with style():
+        drawn = axes.imshow(
+            matrix, cmap=color_map, norm=scale, aspect="auto", interpolation="nearest"
+        )
+        if annotate:
+            _write_numbers(axes, drawn, matrix)
+
+
+def _write_numbers(axes: Axes, drawn: AxesImage, matrix: np.ndarray) -> None:
     for (row, column), value in np.ndenumerate(matrix):
-        color = readable_color(drawn.cmap(scale(value))[:3])
-        with style():
-            axes.text(
-                column,
-                row,
-                format_number(value),
-                ha="center",
-                va="center_baseline",
-                color=color,
-                fontsize=FONT_SIZES["tick"],
-            )
+        axes.text(
+            column,
+            row,
+            format_number(value),
+            ha="center",
+            va="center_baseline",
+            color=readable_color(drawn.cmap(drawn.norm(value))[:3]),
+            fontsize=FONT_SIZES["tick"],
+        )
 
 
 def _is_matrix(matrices: Any) -> bool:
@@ -218,10 +226,6 @@ def _is_matrix(matrices: Any) -> bool:
         return np.ndim(matrices[0][0]) == 0
     except (TypeError, IndexError, KeyError):
         return False
-
-
-def _as_matrix(matrix: Any) -> np.ndarray:
-    return as_array(matrix, name="matrix", n_axes=2)
 
 
 def _choose_range(

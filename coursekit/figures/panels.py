@@ -22,6 +22,7 @@ _CAPTION_PAD = 0.05
 _LEAST_WIDTH = 4.0  # so that a title of some words fits on two lines
 _BAR_ROOM = 0.95  # a color bar, its numbers and its label
 _BAR_WIDTH = 0.15
+_LEAST_BAR = 1.0  # inches of height
 _SIZE = FONT_SIZES["caption"]
 
 
@@ -39,6 +40,7 @@ class Panels:
         width, height = self.figure.get_size_inches()
         top = max(box.y1 for box in boxes)
         bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
+        bottom = min(bottom, top - _LEAST_BAR / height)
         left = max(box.x1 for box in boxes) + 0.12 / width
         with style():
             bar_axes = self.figure.add_axes(
@@ -128,6 +130,8 @@ def make_panels(
     ]
     caption_heights = [max(_caption_height(captions[i]) for i in row) for row in rows]
     heights = [max(sizes[i][1] for i in row) for row in rows]
+    if color_bar:
+        heights[-1] += max(0.0, _LEAST_BAR - sum(heights))
     bar = _BAR_ROOM if color_bar else 0.0
     content = sum(widths) + _GAP * (len(widths) - 1) + 2 * _MARGIN + bar
     titled = min(text_width(title, size=FONT_SIZES["title"], weight="bold") + 0.3, 6.0)
@@ -180,12 +184,13 @@ def _column_widths(
 ) -> list[float]:
     """Columns are as wide as their widest panel, or a little wider for a caption's word."""
     widths = []
+    room = panel_width(len(rows[0]))
     for column in range(len(rows[0])):
         members = [row[column] for row in rows if column < len(row)]
         words = " ".join(captions[i] for i in members).split()
         widest_word = max((text_width(word, size=_SIZE) for word in words), default=0)
         panel = max(sizes[i][0] for i in members)
-        widths.append(max(panel, min(widest_word, 1.2)))
+        widths.append(max(panel, min(widest_word, 1.2, room)))
     return widths
 
 
