@@ -125,9 +125,9 @@ def _notebook_text(lesson: Lesson, address: str | None) -> str:
 
 
 def _put(cells: list[dict], kind: str, source: str, *, fields: dict) -> None:
-    """Give the generated cell of that kind its source; add it after the title, or drop it."""
-    said = [cell["metadata"].get("coursekit", {}) for cell in cells]
-    at = [index for index, mark in enumerate(said) if mark.get("generated") == kind]
+    """Give the cell with that tag its source; add it after the title, or drop it."""
+    tags = [cell["metadata"].get("tags", []) for cell in cells]
+    at = [index for index, names in enumerate(tags) if kind in names]
     lines = source.splitlines(keepends=True)
     if at and source:
         cell = cells[at[0]]
@@ -139,7 +139,7 @@ def _put(cells: list[dict], kind: str, source: str, *, fields: dict) -> None:
         cell = {
             "cell_type": "code" if fields else "markdown",
             "id": kind,
-            "metadata": {"coursekit": {"generated": kind}},
+            "metadata": {"tags": [kind]},
             "source": lines,
         }
         cells.insert(1, cell | fields)

@@ -75,7 +75,7 @@ def test_a_failing_cell_is_named_with_its_line_and_error_and_ends_the_run(run):
 
 
 def test_the_line_named_is_the_one_in_the_failing_cell(run):
-    failure = run("def divide(x):\n    return 1 / x", "a = 0\ndivide(a)").failure
+    failure = run("def divide(x):\n    y = x\n    return 1 / y", "a = 0\ndivide(a)").failure
     assert (failure.cell, failure.source_line) == (2, "divide(a)")
 
 
