@@ -131,7 +131,8 @@ def as_images(images: Any, *, name: str) -> list[Any]:
         images = list(images) if hasattr(images, "__iter__") else [images]
     elif n_axes == 3:
         n_channels = images.shape[0 if hasattr(images, "detach") else -1]
-        images = [images] if n_channels in {1, 3, 4} else images
+        is_byte = str(images.dtype).endswith("uint8")  # with transparency, that is
+        images = [images] if n_channels in ({1, 3, 4} if is_byte else {1, 3}) else images
     elif n_axes == 2:
         images = [images]
     return as_items(images, name=name)

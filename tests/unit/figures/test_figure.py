@@ -1,0 +1,153 @@
+"""Figure: it shows itself once, always looks the same, and leaves no trace."""
+
+import struct
+from base64 import b64decode
+from io import BytesIO
+
+import matplotlib as mpl
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+from coursekit.errors import SettingsError
+from coursekit.figures import Figure, plot_curves, show_images
+
+
+def draw_line(**settings):
+    figure = Figure(height=2, title="A line", **settings)
+    figure.subplots().plot([0, 1], [0, 1])
+    return figure
+
+
+def chunk_names(png):
+    names, place = [], 8
+    while place < len(png):
+        (length,) = struct.unpack(">I", png[place : place + 4])
+        names.append(png[place + 4 : place + 8].decode())
+        place += 12 + length
+    return names
+
+
+def test_the_text_form_is_stable():
+    assert repr(draw_line()) == "<Figure: 'A line', 1 axes>"
+
+
+def test_the_bundle_holds_a_picture_a_text_and_the_width_on_the_page():
+    data, metadata = draw_line()._repr_mimebundle_()
+    assert set(data) == {"image/png", "text/plain"}
+    assert metadata == {"image/png": {"width": 950}}
+    assert Image.open(BytesIO(b64decode(data["image/png"]))).size == (1520, 320)
+
+
+def test_the_bundle_leaves_out_what_is_not_wanted():
+    assert set(draw_line()._repr_mimebundle_(exclude={"image/png"})[0]) == {"text/plain"}
+    assert "image/png" not in draw_line()._repr_mimebundle_(include={"text/plain"})[0]
+
+
+def test_the_same_figure_gives_the_same_bytes_without_date_or_version():
+    png = draw_line().to_png()
+    assert png == draw_line().to_png()
+    assert set(chunk_names(png)) <= {"IHDR", "PLTE", "IDAT", "IEND"}
+
+
+def test_showing_it_again_changes_nothing():
+    curves = {f"curve {i}": [0, 10**6 * i] for i in range(4)}
+    figure = plot_curves(curves, title="t", x_label="x", y_label="y")
+    assert len({figure.to_png() for _ in range(3)}) == 1
+
+
+def test_a_change_after_showing_is_shown():
+    figure = draw_line()
+    before = figure.to_png()
+    figure.axes[0].lines[0].set_ydata([1, 0])
+    assert figure.to_png() != before
+
+
+def test_nothing_global_changes():
+    from matplotlib import pyplot as plt
+
+    before = dict(mpl.rcParams)
+    draw_line().to_png()
+    plot_curves({"a": [1, 2]}, title="t", x_label="x", y_label="y").to_png()
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def test_importing_figures_loads_neither_pyplot_nor_torch(run_python):
+    code = "import sys, coursekit.figures; print({'torch', 'matplotlib.pyplot'} & {*sys.modules})"
+    assert run_python(code) == "set()"
+
+
+@pytest.fixture
+def run_python():
+    import subprocess
+    import sys
+
+    def run(code):
+        command = [sys.executable, "-c", code]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    return run
+
+
+def test_a_photograph_is_stored_small_and_true():
+    ramp = np.linspace(0, 255, 400)
+    noise = np.random.default_rng(0).normal(0, 12, (400, 400, 3))
+    picture = (ramp[None, :, None] + noise).clip(0, 255).astype(np.uint8)
+    figure = show_images(picture, title="A photograph")
+    assert len(figure.to_png()) < 400_000
+    drawn = np.asarray(Image.open(BytesIO(figure.to_png())).convert("RGB"), float)
+    exact = np.asarray(figure.canvas.buffer_rgba(), float)[..., :3]
+    assert np.abs(drawn - exact).max() <= 3
+
+
+def test_figures_can_be_saved_in_other_forms(tmp_path):
+    for name in ("line.png", "line.svg", "line.pdf"):
+        draw_line().savefig(tmp_path / name)
+        assert (tmp_path / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"height": 2, "title": " "}, "title that says what to see"),
+        ({"height": 2, "title": "t", "width": 20}, "at most 9.5 inches wide"),
+        ({"height": 0, "title": "t"}, "got 9.5 x 0"),
+    ],
+)
+def test_misuse_is_explained(settings, words):
+    with pytest.raises(SettingsError, match=words):
+        Figure(**settings)
+
+
+def test_a_long_title_is_wrapped_to_the_width():
+    figure = Figure(width=4, height=2, title="a rather long title " * 5)
+    figure.subplots()
+    figure.to_png()
+    assert "\n" in figure.get_suptitle()
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.width
+
+
+CELL = """
+from coursekit.figures import plot_curves
+plot_curves({"a": [1, 2, 4]}, title="Growth", x_label="day", y_label="leaves")
+"""
+
+
+def test_a_kernel_shows_exactly_one_picture_whatever_the_backend():
+    cells = [CELL, "import matplotlib.pyplot as plt" + CELL, "%matplotlib inline\n" + CELL]
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
+    NotebookClient(book, kernel_name="python3", timeout=120).execute()
+    figure = plot_curves({"a": [1, 2, 4]}, title="Growth", x_label="day", y_label="leaves")
+    for cell in book.cells:
+        (output,) = cell.outputs
+        assert output.output_type == "execute_result"
+        assert output.data["text/plain"] == "<Figure: 'Growth', 1 axes>"
+        assert output.metadata["image/png"]["width"] == 950
+        assert b64decode(output.data["image/png"]) == figure.to_png()
