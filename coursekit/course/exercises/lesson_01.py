@@ -13,9 +13,13 @@ __all__ = ["EXERCISES"]
 
 def _check_input_size(answer: object) -> str | None:
     cases = [
-        Case((3, 3, 1, 0, 1), 5, "Three places for a window of 3: where does the last end?"),
+        Case(
+            (3, 3, 1, 0, 1), 5, "Three places for a window of 3: where does the last end?"
+        ),
         Case((5, 3, 1, 1, 1), 5, "Padding is added on both sides of the picture."),
-        Case((3, 3, 2, 0, 1), 7, "A stride of 2 moves the window by two from place to place."),
+        Case(
+            (3, 3, 2, 0, 1), 7, "A stride of 2 moves the window by two from place to place."
+        ),
         Case((1, 3, 4, 0, 1), 3, "One place alone takes no step, whatever the stride is."),
         Case((5, 3, 1, 0, 2), 9, "Dilation spreads the kernel: how wide is it then?"),
         Case((16, 5, 2, 2, 1), 31, "Several settings at once: are the brackets right?"),
