@@ -128,7 +128,7 @@ def _name_objection(name: str) -> str | None:
         return "absolute"
     if ".." in path.parts:
         return "leaves the folder by .."
-    return "no name" if not name or "\0" in name else None
+    return "no proper name" if not name or "\0" in name else None
 
 
 @contextmanager

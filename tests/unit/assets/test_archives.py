@@ -137,6 +137,13 @@ def test_a_link_followed_by_a_file_through_it_is_refused(tmp_path, folder):
     assert not (tmp_path / "evil.txt").exists()
 
 
+def test_a_name_that_hides_its_end_behind_a_nul_is_refused(tmp_path, folder):
+    path = write_zip(tmp_path / "bad.zip", ("harmless.txtX.exe", b""))
+    path.write_bytes(path.read_bytes().replace(b"txtX.exe", b"txt\0.exe"))
+    with pytest.raises(AssetError, match=r"'harmless.txt' \(no proper name\)"):
+        unpack_archive(path, folder)
+
+
 def test_an_encrypted_member_is_refused(tmp_path, folder):
     path = write_zip(tmp_path / "a.zip", ("a.txt", b"a"))
     content = bytearray(path.read_bytes())

@@ -201,7 +201,9 @@ def test_a_full_disk_is_named_with_what_is_free(
         return part, FullDisk(stream, room)
 
     monkeypatch.setattr(storage, "_open_part", open_part)
-    with pytest.raises(AssetError, match=r"disk is full \([\d,]+ MB free.*COURSEKIT_CACHE"):
+    with pytest.raises(
+        AssetError, match=r"role 'digits'.*disk is full \([\d,]+ MB free.*COURSEKIT_CACHE"
+    ):
         fetch("letters")
     assert names_below(cache) == []
 
