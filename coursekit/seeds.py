@@ -44,6 +44,15 @@ def derive_seed(*parts: int | str) -> int:
 def make_generator(*parts: int | str) -> torch.Generator:
     """Return a CPU `torch.Generator` seeded by `derive_seed` of `parts`.
 
+    Parameters
+    ----------
+    *parts : int or str
+        What the stream belongs to, for example ``(seed, "weights")``.
+
+    Returns
+    -------
+    torch.Generator
+
     Examples
     --------
     >>> a = torch.randn(2, generator=make_generator(0, "weights"))
@@ -79,6 +88,11 @@ def seeded(*parts: int | str) -> Iterator[None]:
 
     For code that cannot be handed a generator, such as torchvision's transforms and the
     first weights of a layer.
+
+    Parameters
+    ----------
+    *parts : int or str
+        What the stream belongs to, as for `derive_seed`.
 
     Examples
     --------
