@@ -348,6 +348,15 @@ def test_shapes_never_leave_the_clip(seed):
     assert not moving[:, :, [0, -1]].any()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_shapes_never_jump(seed):
+    clip = make_moving_shapes(120, seed=seed).astype(int)
+    moving = ((clip - np.sort(clip, axis=0)[12]).max(axis=-1) > 40).astype(float)
+    mass = moving.sum(axis=(1, 2))
+    middle = [moving.sum(axis=axis) @ np.arange(32) / mass for axis in (1, 2)]
+    assert np.hypot(*np.diff(middle, axis=1)).max() < 4  # pixels a frame
+
+
 # Misuse
 
 
