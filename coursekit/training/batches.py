@@ -10,7 +10,12 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from coursekit.datasets import Loader
 from coursekit.errors import DataError, SettingsError
@@ -19,6 +24,8 @@ from coursekit.training.randomness import get_random_states, set_random_states
 __all__ = ["Batches", "batches_of"]
 
 Batch = tuple[Tensor, Tensor]
+
+_SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 def batches_of(
@@ -100,7 +107,7 @@ class _AnyBatches(Batches):
 
     def __init__(self, loader: Iterable[Batch], *, rank: int, n_processes: int) -> None:
         self.n_batches = len(loader) if hasattr(loader, "__len__") else None
-        self.is_shuffled = isinstance(getattr(loader, "sampler", None), RandomSampler)
+        self.is_shuffled = isinstance(getattr(loader, "sampler", None), _SHUFFLING)
         self.loader, self.n_processes = loader, n_processes
         if n_processes > 1:
             self.loader = _shared(loader, rank=rank, n_processes=n_processes)

@@ -41,8 +41,8 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.device = choose_device(str(device) if device is not None else None)
-        on_cpu = self.device.type == "cpu" and not is_initialized()
-        self.accelerator = Accelerator(cpu=on_cpu)
+        first = {"cpu": self.device.type == "cpu", "mixed_precision": "no"}
+        self.accelerator = Accelerator(**({} if is_initialized() else first))
         self.n_processes = self.accelerator.num_processes
         self.rank = self.accelerator.process_index
         if self.n_processes > 1:

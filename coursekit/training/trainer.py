@@ -204,7 +204,7 @@ class Trainer:
                 inputs = batch if isinstance(batch, Tensor) else batch[0]
                 where = f"batch {number} of the prediction"
                 logits.append(self.forward.predict(self.model, inputs, where))
-            return self.engine.join(logits)
+        return self.engine.join(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
         """End the training after the present epoch; for callbacks."""

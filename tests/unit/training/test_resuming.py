@@ -167,6 +167,25 @@ def test_a_generator_of_the_dataloaders_own_goes_on_too(tmp_path):
     assert_same_training(resumed, truth)
 
 
+def test_the_scale_of_the_loss_goes_on(tmp_path):
+    def build(folder, callbacks=()):
+        trainer = build_trainer(folder, callbacks=callbacks, every_n_steps=2)
+        trainer.engine.scaler = torch.amp.GradScaler(
+            "cpu", init_scale=2.0, growth_interval=5
+        )
+        return trainer
+
+    truth = build(tmp_path / "truth")
+    truth.fit(memory_loader(), n_epochs=2)
+    with pytest.raises(Killed):
+        build(tmp_path / "run", callbacks=[KillAt(8)]).fit(memory_loader(), n_epochs=2)
+    resumed = build(tmp_path / "run")
+    resumed.fit(memory_loader(), n_epochs=2, resume=True)
+    assert_same_training(resumed, truth)
+    assert resumed.engine.scaler.state_dict() == truth.engine.scaler.state_dict()
+    assert resumed.engine.scaler.get_scale() == 8.0
+
+
 def test_more_epochs_are_added_to_a_finished_training(tmp_path):
     truth = build_trainer(tmp_path / "truth")
     truth.fit(memory_loader(), n_epochs=3)
@@ -262,6 +281,14 @@ def test_another_optimizer_scheduler_or_precision_is_refused(tmp_path):
     changed = build_trainer(tmp_path, settings=replace(QUIET, precision="bf16"))
     with pytest.raises(TrainingError, match="precision no, this is bf16"):
         changed.fit(memory_loader(), n_epochs=2, resume=True)
+
+
+def test_a_loader_of_another_kind_is_refused(tmp_path):
+    build_trainer(tmp_path).fit(memory_loader(), n_epochs=1)
+    with pytest.raises(
+        TrainingError, match="made with a loader of coursekit, this is torch"
+    ):
+        build_trainer(tmp_path).fit(stock_loader(), n_epochs=2, resume=True)
 
 
 def test_another_loader_is_refused_in_the_middle_of_an_epoch(tmp_path):

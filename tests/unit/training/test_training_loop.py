@@ -294,6 +294,7 @@ def test_predict_returns_the_logits_in_order():
     torch.testing.assert_close(logits, model(images).detach())
     assert logits.device.type == "cpu"
     assert not logits.requires_grad
+    assert not logits.is_inference()  # else no head could be trained on them
     assert torch.equal(logits, trainer.predict([images[:4], images[4:8], images[8:]]))
 
 
@@ -412,3 +413,53 @@ def test_the_same_training_gives_the_same_history_but_for_the_seconds():
         )
         frames.append(history.to_frame().drop(columns="seconds"))
     assert frames[0].equals(frames[1])
+
+
+def overflowing(model, optimizer, **changes):
+    """A trainer whose loss is scaled as for fp16, which a CPU can do too."""
+    trainer = Trainer(model, optimizer=optimizer, settings=settings(**changes))
+    trainer.engine.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**127, growth_interval=1
+    )
+    return trainer
+
+
+def test_a_step_that_overflows_is_skipped_and_so_is_its_scheduler():
+    model = build_cnn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    trainer = overflowing(model, optimizer, scheduler_every="step")
+    trainer.scheduler = StepLR(optimizer, 1, 0.5)
+    before = model[0].weight.detach().clone()
+    images, labels = data(8)
+    trainer.fit([(100 * images, labels)], n_epochs=1)
+    assert torch.equal(model[0].weight, before)
+    assert trainer.scheduler.last_epoch == 0
+    trainer.engine.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    trainer.fit([(images, labels)], n_epochs=1)
+    assert not torch.equal(model[0].weight, before)
+    assert trainer.scheduler.last_epoch == 1
+
+
+def test_scaled_gradients_are_clipped_as_unscaled_ones():
+    changes = []
+    for scale in (None, 1024.0):
+        model = build_cnn()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        trainer = Trainer(model, optimizer=optimizer, settings=settings(clip_norm=1e-3))
+        trainer.engine.scaler = scale and torch.amp.GradScaler("cpu", init_scale=scale)
+        before = model[6].weight.detach().clone()
+        trainer.fit(make_loader(data(8), batch_size=8), n_epochs=1)
+        changes.append(model[6].weight.detach() - before)
+    torch.testing.assert_close(changes[1], changes[0])
+
+
+def test_trainers_of_different_precision_live_side_by_side():
+    loader = make_loader(data(), batch_size=8)
+    trainers = []
+    for precision in ("no", "bf16", "no"):
+        model = build_cnn()
+        trainers.append(
+            Trainer(model, optimizer=adam(model), settings=settings(precision=precision))
+        )
+    losses = [trainer.fit(loader, n_epochs=1).step_losses.tolist() for trainer in trainers]
+    assert losses[0] == losses[2] != losses[1]
