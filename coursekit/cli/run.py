@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 from coursekit.cli.execute import NotebookRun, execute_notebook
+from coursekit.cli.page import to_page
 from coursekit.course.lessons import Lesson, find_lesson
 from coursekit.errors import DataError
 
@@ -86,11 +87,8 @@ def _read(path: Path) -> NotebookNode:
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:
-    from nbconvert import HTMLExporter  # half a second to import, wanted only at the end
-
     _write_whole(path, nbformat.writes(notebook) + "\n")
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    _write_whole(path.with_suffix(".html"), page)
+    _write_whole(path.with_suffix(".html"), to_page(notebook, title=path.stem))
 
 
 def _write_whole(path: Path, text: str) -> None:
