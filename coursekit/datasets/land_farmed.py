@@ -81,7 +81,7 @@ def paint_permanent_crop(land: Land) -> Canvas:
     distance = np.where(orchard > 0, np.sqrt(row * row + between * between), row)
     thick = column(draws.uniform("thickness", 0.2, 0.36))
     planted = coverage(distance - thick, land.pixel / spacing)
-    planted *= bit_share(lattice.bits, 5, 6) < 0.85
+    planted *= bit_share(lattice.bits, 5, 6) < 0.95
     paint(
         canvas,
         colors_from(draws, "crown", np.concatenate([WOOD, SCRUB])),
