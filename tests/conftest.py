@@ -4,6 +4,8 @@ import importlib.util
 import os
 from pathlib import Path
 
+import pytest
+
 _BLOCK = Path(__file__).parent / "network_block"
 
 
@@ -16,3 +18,15 @@ def pytest_configure(config):
         "coursekit_network_block", _BLOCK / "sitecustomize.py"
     )
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a GPU where there is none, and say so."""
+    for_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not for_gpu:
+        return
+    import torch  # only where a test asks for it
+
+    if not torch.cuda.is_available():
+        for item in for_gpu:
+            item.add_marker(pytest.mark.skip(reason="there is no CUDA device here"))

@@ -24,7 +24,7 @@ class ImageSet:
     ----------
     images : ndarray of shape (n_images, height, width, channels), uint8
         Brightness from 0 to 255. When sizes differ or the images stay on disk: a sequence
-        whose items are such arrays of shape (height, width, channels), read when asked for.
+        of such arrays of shape (height, width, channels), read when asked for.
     labels : ndarray of shape (n_images,), int64
         Indices into `class_names`.
     class_names : tuple of str
@@ -224,5 +224,7 @@ class _Picked(Sequence):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: int | slice) -> "np.ndarray | _Picked":
+        if isinstance(index, slice):
+            return _Picked(self.items, self.indices[index])
         return self.items[self.indices[index]]
