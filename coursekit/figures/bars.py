@@ -212,6 +212,7 @@ def _draw_bars(
             label=name,
         )
         texts = [value_format.format(height) for height in heights[:, column]]
+        texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
         axes.bar_label(drawn, texts, padding=2, fontsize=_SIZE)
 
 

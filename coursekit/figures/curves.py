@@ -20,6 +20,7 @@ __all__ = ["plot_curves", "plot_history"]
 
 _HEIGHT = 3.7
 _NAME_WIDTH = 2.0  # inches for the names at the curves' ends
+_DASHES = ("-", "--", ":", "-.")  # for curves whose color was taken before
 _FEW = 15  # points: up to here each is marked
 
 
@@ -196,9 +197,11 @@ def _draw_curves(
     if "y" in log:
         axes.set_yscale("log")
     axes.margins(x=0.02)
-    for (name, curve), color in zip(curves.items(), colors, strict=True):
+    for place, (name, curve) in enumerate(curves.items()):
+        color = colors[place]
         marker = "o" if len(curve.x) <= _FEW else ""
-        axes.plot(curve.x, curve.y, color=color, label=name, marker=marker)
+        dashes = _DASHES[colors[:place].count(color) % len(_DASHES)]
+        axes.plot(curve.x, curve.y, dashes, color=color, label=name, marker=marker)
         if curve.spread is not None:
             low, high = curve.y - curve.spread, curve.y + curve.spread
             axes.fill_between(curve.x, low, high, color=color, alpha=0.2, linewidth=0)

@@ -124,7 +124,7 @@ def show_flattened(image: Any, *, title: str, row: int | None = None) -> Figure:
 
     Parameters
     ----------
-    image : array or Tensor
+    image : array or Tensor of shape (height, width) or (height, width, channels)
         As `show_images` takes it.
     title : str
         Says what to see.

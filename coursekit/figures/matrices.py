@@ -23,6 +23,7 @@ from coursekit.figures.text import format_number, readable_color, text_width
 __all__ = ["draw_matrix", "show_matrix", "show_weights"]
 
 _CELL = 0.36  # inches of a cell with a short number in it
+_LARGEST_CELL = 0.5  # inches of a cell without
 _DIVERGING = "RdBu_r"
 
 
@@ -254,13 +255,14 @@ def _matrix_sizes(
 ) -> tuple[int, list[tuple[float, float]]]:
     """Give every cell the same size, large enough for its number."""
     widest = max(max(array.shape) for array in arrays)
+    tallest = max(array.shape[0] for array in arrays)
     most = 4 if annotate or widest > 40 else 6
     columns = choose_columns(captions, n_columns=n_columns, most=most, max_width=2.4)
     columns_wide = sum(
         max(array.shape[1] for array in arrays[start::columns]) for start in range(columns)
     )
     room = panel_width(columns, color_bar=color_bar) * columns
-    cell = min(room / columns_wide, 3.2 / widest if not annotate else 1.0)
+    cell = min(room / columns_wide, 1.0 if annotate else min(3.2 / tallest, _LARGEST_CELL))
     if annotate:
         numbers = [format_number(value) for array in arrays for value in array.flat]
         needed = 0.12 + max(text_width(n, size=FONT_SIZES["tick"]) for n in set(numbers))

@@ -105,7 +105,7 @@ def readable_color(background: tuple[float, ...] | str) -> Literal["black", "whi
 
 
 def format_number(value: float) -> str:
-    """Return `value` in at most three significant digits, whole numbers in full.
+    """Return `value` in at most three significant digits, numbers over 1,000 in full.
 
     Examples
     --------
@@ -113,7 +113,8 @@ def format_number(value: float) -> str:
     ['1,200', '0.123', '2']
     """
     whole = float(value).is_integer() and abs(value) < 1e12
-    text = f"{round(value):,}" if whole else f"{value:.3g}"
+    large = 1e3 <= abs(value) < 1e12
+    text = f"{round(value):,}" if whole or large else f"{value:.3g}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -118,10 +118,11 @@ def test_weights_share_one_scale_about_zero():
 
 def test_zero_is_gray_in_weights_with_colors():
     weights = np.zeros((2, 3, 2, 2))
-    weights[0, 0] = 2.0
+    weights[0, 0] = [[2.0, 1.0], [0.0, -2.0]]
     first, second = drawn_images(show_weights(weights, title="t"))
     np.testing.assert_allclose(second, 0.5)
-    np.testing.assert_allclose(first[0, 0], [1, 0.5, 0.5])
+    np.testing.assert_allclose(first[..., 0], [[1, 0.75], [0.5, 0]])
+    np.testing.assert_allclose(first[..., 1:], 0.5)
 
 
 def test_annotated_numbers_are_those_of_the_matrix():
@@ -204,6 +205,19 @@ def test_bars_stand_in_order_with_their_numbers():
     assert axes.get_ylim()[0] == 0
 
 
+def test_names_wider_than_their_bar_stand_upright():
+    values = {f"features.{i}.convolution": i for i in range(12)}
+    labels = plot_bars(values, title="t", y_label="y").axes[0].get_xticklabels()
+    assert {label.get_rotation() for label in labels} == {90}
+    assert [label.get_text() for label in labels] == list(values)
+
+
+def test_curves_of_one_color_differ_in_their_dashes():
+    figure = plot_curves({f"{i}": [0, i] for i in range(20)}, **NAMED)
+    looks = {(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    assert len(looks) == 20
+
+
 def test_confusion_shows_counts_and_colors_shares_of_the_row():
     figure = plot_confusion([[3, 1], [0, 100]], ["cat", "dog"], title="t")
     axes = figure.axes[0]
@@ -218,6 +232,7 @@ def test_signals_and_spectrograms_have_seconds_and_hertz():
     axes = plot_spectrogram(np.eye(5), sample_rate=8000, hop_length=80, title="t").axes[0]
     assert axes.images[0].get_extent() == pytest.approx([-0.005, 0.045, -500, 4500])
     assert axes.get_ylim() == (0, 4000)
+    assert axes.images[0].origin == "lower"
 
 
 def test_a_receptive_field_is_framed_and_cut_at_the_border():

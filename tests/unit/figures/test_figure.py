@@ -68,10 +68,11 @@ def test_a_change_after_showing_is_shown():
 def test_nothing_global_changes():
     from matplotlib import pyplot as plt
 
-    before = dict(mpl.rcParams)
-    draw_line().to_png()
-    plot_curves({"a": [1, 2]}, title="t", x_label="x", y_label="y").to_png()
-    assert dict(mpl.rcParams) == before
+    with mpl.rc_context({"font.size": 21, "axes.grid": False, "text.parse_math": True}):
+        before = dict(mpl.rcParams)
+        draw_line().to_png()
+        plot_curves({"a": [1, 2]}, title="t", x_label="x", y_label="y").to_png()
+        assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
 
 

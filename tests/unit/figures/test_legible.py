@@ -112,8 +112,13 @@ def curves_that_end_together():
 
 
 @case
-def more_curves_than_there_is_room():
-    return plot_curves({f"curve {i}": [0, i] for i in range(18)}, **LABELS)
+def curves_that_end_together_below():
+    return plot_curves({f"curve number {i}": [5, 0] for i in range(9)}, **LABELS)
+
+
+@case
+def more_names_than_there_is_room():
+    return plot_curves({f"{LONG} {i}": [0, i] for i in range(9)}, **LABELS)
 
 
 @case
