@@ -71,12 +71,14 @@ class Asset:
     ----------
     name : str
         What `coursekit.assets.fetch` takes.
-    title, source, license, citation : str
-        For the card; the citation gives authors, title and year.
+    title : str
+        For the card, as are `source`, `license` and `citation`.
     role : str
         The role that it fills in the real profile.
     result : str
         The file or folder under the cache that `coursekit.assets.fetch` gives back.
+    source, license, citation : str
+        The citation gives authors, title and year.
     files : tuple of AssetFile
         All of them are needed.
     """

@@ -80,6 +80,15 @@ def mirror() -> Path | str | None:
 def role_variable(role: str) -> str:
     """Return the name of the environment variable that puts own files in `role`.
 
+    Parameters
+    ----------
+    role : str
+        Such as ``"land-cover"``.
+
+    Returns
+    -------
+    str
+
     Examples
     --------
     >>> role_variable("land-cover")

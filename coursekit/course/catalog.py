@@ -142,6 +142,16 @@ def use_own_files(role: str, path: str | os.PathLike[str] | None) -> None:
 def required_assets(role: str) -> tuple[str, ...]:
     """Return the names of what the real form of `role` downloads.
 
+    Parameters
+    ----------
+    role : str
+        One of `ROLES`.
+
+    Returns
+    -------
+    tuple of str
+        Names that `coursekit.assets.fetch` takes.
+
     Raises
     ------
     RoleError

@@ -105,14 +105,20 @@ class Loader:
 
     Iterating over it gives epoch 0, every time; `batches` gives any other epoch.
 
-    Attributes
+    Parameters
     ----------
     n_samples : int
         Samples in the data, whether or not the last ones are dropped.
     batch_size : int
         Samples a batch.
+    seed : int
+        Decides the order and the augmentation of every epoch.
     shuffle : bool
         Whether the order differs from epoch to epoch.
+    transform : callable, optional
+        What is done to the inputs.
+    drop_last : bool
+        Whether a last batch that is not full is left out.
     """
 
     def __init__(

@@ -71,18 +71,27 @@ def join(axes: Iterable[Axis]) -> Axis:
 
 
 class LayerField(NamedTuple):
-    """What an output of one layer sees; one number an axis, rows before columns."""
+    """What an output of one layer sees; one number an axis, rows before columns.
+
+    Parameters
+    ----------
+    name : str
+        Where the layer stands in the model, for example ``"features.0"``.
+    kind : str
+        Its class or function, for example ``"Conv2d"``.
+    size : tuple of int, or None
+        Input pixels that it sees; None for the whole image.
+    stride : tuple of int
+        Input pixels between the fields of two neighbors.
+    start : tuple of int
+        First input pixel that its first output sees; negative where padding is.
+    """
 
     name: str
-    """Where the layer stands in the model, for example ``"features.0"``."""
     kind: str
-    """Its class or function, for example ``"Conv2d"``."""
     size: tuple[int, ...] | None
-    """Input pixels that it sees; None for the whole image."""
     stride: tuple[int, ...]
-    """Input pixels between the fields of two neighbors."""
     start: tuple[int, ...]
-    """First input pixel that its first output sees; negative where padding is."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,16 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 def top5_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return for each sample whether its label is among its 5 largest logits.
 
-    With fewer than 5 classes it always is. Shapes are those of `accuracy`.
+    With fewer than 5 classes it always is.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_samples, n_classes)
+    labels : Tensor of shape (n_samples,), int64
+
+    Returns
+    -------
+    Tensor of shape (n_samples,), bool
     """
     best = logits.topk(min(5, logits.shape[1]), dim=1).indices
     return (best == _classes(labels, logits)[:, None]).any(1)

@@ -129,6 +129,8 @@ class Trainer:
 
         Raises
         ------
+        SettingsError
+            If `n_epochs` is below 1, or `resume` is asked for without a checkpoint.
         TrainingError
             If the loss is NaN or infinite, or a checkpoint does not fit the model.
         ShapeError, DataError
