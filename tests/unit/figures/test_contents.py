@@ -172,6 +172,18 @@ def test_names_have_the_color_of_their_line_and_the_order_of_the_ends():
     assert places["low"] < places["high"]
 
 
+@pytest.mark.parametrize("end", [0, 1, 5], ids=["below", "inside", "above"])
+@pytest.mark.parametrize("n_curves", [1, 9, 40])
+def test_names_stand_beside_the_axes_one_under_the_other(end, n_curves):
+    curves = {f"curve {i}": [0, 5, end] for i in range(n_curves)}
+    figure = plot_curves(curves, **NAMED)
+    places = sorted(text.get_position()[1] for text in figure.axes[0].texts)
+    assert places[0] >= 0
+    assert places[-1] <= 1
+    line_height = 1.1 * 9 / 72 / figure.get_figheight()
+    assert all(np.diff(places) > line_height)
+
+
 def test_a_history_has_a_panel_for_loss_and_one_for_accuracy():
     nan = float("nan")
     history = FakeHistory(
