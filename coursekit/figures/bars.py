@@ -219,13 +219,15 @@ def _draw_bars(
 def _choose_format(heights: np.ndarray) -> str:
     """Write whole numbers in full, others with as many decimals as the largest needs.
 
-    Values of very different size have three significant digits each.
+    Values of very different size have three digits each.
     """
     largest = np.abs(heights).max()
-    if (heights == heights.round()).all() or largest >= 1000:
+    if (heights == heights.round()).all():
         return "{:,.0f}"
     if np.abs(heights[heights != 0]).min() < largest / 100:
-        return "{:.3g}"
+        return "{:.3g}" if largest < 1000 else "{:,.3f}"
+    if largest >= 1000:
+        return "{:,.0f}"
     n_decimals = 2 - int(np.floor(np.log10(largest)))
     return f"{{:,.{max(n_decimals, 0)}f}}" if n_decimals < 7 else "{:.2e}"
 

@@ -217,6 +217,28 @@ def test_bars_stand_in_order_with_their_numbers():
     assert axes.get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.96, 0.9114], ["0.960", "0.911"]),
+        ([0, 12345], ["0", "12,345"]),
+        ([238.0, 0.0837], ["238", "0.0837"]),
+        ([1234.5, 0.25], ["1,234.500", "0.250"]),
+        ([0.0, 0.0], ["0", "0"]),
+    ],
+)
+def test_numbers_over_bars_are_written_alike_and_none_becomes_zero(values, texts):
+    bars = plot_bars({f"{i}": v for i, v in enumerate(values)}, title="t", y_label="y")
+    assert [text.get_text() for text in bars.axes[0].texts] == texts
+
+
+def test_bars_on_a_logarithmic_axis_must_be_positive():
+    bars = plot_bars({"a": 1, "b": 1000}, title="t", y_label="y", log=True)
+    assert bars.axes[0].get_yscale() == "log"
+    with pytest.raises(SettingsError, match="positive values only"):
+        plot_bars({"a": 0, "b": 1000}, title="t", y_label="y", log=True)
+
+
 def test_names_wider_than_their_bar_stand_upright():
     values = {f"features.{i}.convolution": i for i in range(12)}
     labels = plot_bars(values, title="t", y_label="y").axes[0].get_xticklabels()
