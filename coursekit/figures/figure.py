@@ -20,6 +20,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from coursekit.errors import SettingsError
+from coursekit.figures.figure_data import FIGURE_MIME, describe_figure
 from coursekit.figures.style import (
     FONT_SIZES,
     PAGE_WIDTH,
@@ -155,6 +156,9 @@ class Figure(matplotlib.figure.Figure):
             # Only the width: a narrow page then keeps the picture's proportions.
             width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
             metadata["image/png"] = {"width": width}
+            # For the tests of the notebook. No program knows the type, so none shows it.
+            with style():
+                data[FIGURE_MIME] = describe_figure(self)
         return data, metadata
 
 
@@ -162,7 +166,8 @@ class FigureCanvas(FigureCanvasAgg):
     """Draws a `Figure` into a PNG file that is small and always the same.
 
     The notebook's inline backend asks the canvas of every matplotlib figure for a picture
-    and wins over ``_repr_mimebundle_``, so what it gets is decided here.
+    and wins over ``_repr_mimebundle_``, so what it gets is decided here. It wins for the
+    picture alone: what else is in the bundle stays.
     """
 
     def print_figure(

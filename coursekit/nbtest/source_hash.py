@@ -16,14 +16,14 @@ _DIRECTIVE = re.compile(r"^\s*#\s*(nbtest:|NBVAL_).*$")
 
 
 def hash_source(source: str) -> str:
-    """Return the sha256 of what a cell executes, in hexadecimal.
+    r"""Return the sha256 of what a cell executes, in hexadecimal.
 
     Directives for the comparison and blanks at the ends of lines do not count: changing them
     makes no output old.
 
     Examples
     --------
-    >>> hash_source("1 + 1") == hash_source("# nbtest: rtol=1e-2\\n1 + 1  ")
+    >>> hash_source("1 + 1") == hash_source("# nbtest: rtol=1e-2\n1 + 1  ")
     True
     >>> hash_source("1 + 1") == hash_source("1 + 2")
     False
