@@ -138,7 +138,7 @@ def _dotted(pattern: Pattern, positions: np.ndarray) -> Plane:
 
 
 def _cloudy(pattern: Pattern, positions: np.ndarray) -> Plane:
-    scale = 0.16
+    scale = 0.08 / pattern.period
     clouds = sample_clouds(
         scale * pattern.cosine,
         scale * pattern.sine,

@@ -94,7 +94,7 @@ def _seen_from_space(land: Land, canvas: Canvas) -> Canvas:
     draws = land.draws
     light = mottle(land, "light", 0.02, 0.08, tile="hills")
     light *= column(draws.uniform("uneven", 0, 0.25))
-    light += column(draws.uniform("exposure", 0.65, 1.2))
+    light += column(draws.uniform("exposure", 0.6, 1.25))
     canvas *= light[:, None]
     gray = 0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2]
     canvas -= gray[:, None]
@@ -104,7 +104,7 @@ def _seen_from_space(land: Land, canvas: Canvas) -> Canvas:
     haze = haze[:, :, None, None] - canvas
     haze *= column(draws.uniform("haze") * draws.uniform("haze too", 0, 0.5))[:, None]
     canvas += haze
-    canvas *= draws.uniform("cast", 0.94, 1.06, n_columns=3)[:, :, None, None]
+    canvas *= draws.uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
     n_pixels = canvas.shape[-1] ** 2
     grain = gaussian_planes(draws.bits("grain")[:, 0], 3, n_pixels)
     grain *= column(draws.uniform("grain", 0.004, 0.025))

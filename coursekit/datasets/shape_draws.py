@@ -87,6 +87,8 @@ def random_scene(
         relief=draws.uniform("relief", 0.3, 1),
         shadow=draws.uniform("shadow", 0.25, 0.6),
         falloff=draws.uniform("falloff", 0, 0.25),
+        contrast=draws.uniform("contrast", 0.6, 1),
+        haze=draws.uniform("haze", 0.1, 0.9),
         noise=draws.uniform("noise one") * draws.uniform("noise two", 0, 0.08),
         noise_keys=draws.bits("noise")[:, 0],
     )
@@ -110,7 +112,7 @@ def _pattern(draws: Draws, background: np.ndarray) -> Pattern:
         kind=_numbers(background, kinds).astype(np.int64),
         cosine=cosine,
         sine=sine,
-        period=draws.uniform("pattern period", 0.42, 0.8),
+        period=draws.uniform("pattern period", 0.26, 0.75),
         phase=draws.uniform("pattern phase", n_columns=2),
         fill=draws.uniform("pattern fill", 0.35, 0.65),
     )
@@ -121,10 +123,11 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
     candidates = draws.uniform("background colors", 0.05, 0.95, n_columns=6 * N_CANDIDATES)
     candidates = candidates.reshape(len(rgb), 2, N_CANDIDATES, 3)
     gray = draws.uniform("background gray", 0.15, 0.85, n_columns=2)[:, :, None, None]
-    candidates += (gray - candidates) * 0.25
+    muted = draws.uniform("background muted", 0.1, 0.75)[:, None, None, None]
+    candidates += (gray - candidates) * muted
     first = _farthest(candidates[:, 0], rgb)
     second = _farthest(candidates[:, 1], rgb, first)
-    second += (first - second) * draws.uniform("background contrast", 0.1, 0.45)[:, None]
+    second += (first - second) * draws.uniform("background contrast", 0.05, 0.7)[:, None]
     return np.stack([first, second], axis=1)
 
 
@@ -226,6 +229,8 @@ def clean_scene(shape: str, color: str, size: str, background: str) -> Scene:
         relief=one(0.6),
         shadow=one(0.4),
         falloff=one(0),
+        contrast=one(1),
+        haze=one(0),
         noise=one(0),
         noise_keys=np.zeros(1, np.uint64),
     )

@@ -79,6 +79,10 @@ class Scene:
     """Opacity of its shadow."""
     falloff: np.ndarray
     """How much darker the picture is away from the light."""
+    contrast: np.ndarray
+    """Below 1, the picture is seen as through haze."""
+    haze: np.ndarray
+    """Brightness of that haze, from 0 to 1."""
     noise: np.ndarray
     """Standard deviation of the noise."""
     noise_keys: np.ndarray
@@ -227,6 +231,8 @@ def _light(canvas: np.ndarray, scene: Scene, positions: np.ndarray) -> None:
     across, down = scene.falloff * scene.light_x, scene.falloff * scene.light_y
     ones = np.ones(len(across), np.float32)
     canvas *= affine(across, down, ones, positions)[:, None]
+    canvas *= scene.contrast[:, None, None, None]
+    canvas += (scene.haze * (1 - scene.contrast))[:, None, None, None]
     grain = gaussian_planes(scene.noise_keys, 3, size * size)
     grain *= scene.noise[:, None, None]
     canvas += grain.reshape(canvas.shape)
