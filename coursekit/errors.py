@@ -9,6 +9,7 @@ __all__ = [
     "AssetError",
     "CourseError",
     "DataError",
+    "NotebookError",
     "RoleError",
     "SettingsError",
     "ShapeError",
@@ -30,6 +31,10 @@ class ShapeError(CourseError, ValueError):
 
 class DataError(CourseError, ValueError):
     """A data set or one of its files cannot be used as it is."""
+
+
+class NotebookError(CourseError, ValueError):
+    """A notebook cannot be read or tested as it is; the message names file and cure."""
 
 
 class AssetError(CourseError, OSError):
