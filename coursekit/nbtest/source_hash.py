@@ -12,7 +12,7 @@ __all__ = ["hash_source", "is_stale", "read_hash", "write_hash"]
 
 _FIELD, _KEY = "coursekit", "source_sha256"
 # Lines that say how outputs are compared, not how they are made.
-_DIRECTIVE = re.compile(r"^\s*#\s*(nbtest:|NBVAL_).*$")
+_DIRECTIVE = re.compile(r"^\s*#+\s*(nbtest\s*:|NBVAL_)", re.IGNORECASE)
 
 
 def hash_source(source: str) -> str:
