@@ -6,6 +6,7 @@ are used, and its history is extended.
 
 import math
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
@@ -103,10 +104,7 @@ def end_epoch(
     row |= {"lr": trainer.lr, "seconds": time.perf_counter() - began}
     history = trainer.history.with_epoch(row, trainer.tally.step_losses)
     trainer.history, trainer.tally = history, trainer.new_tally()
-    if isinstance(trainer.scheduler, ReduceLROnPlateau):
-        trainer.scheduler.step(row.get("val_loss", row["loss"]))
-    elif trainer.scheduler and trainer.settings.scheduler_every == "epoch":
-        trainer.scheduler.step()
+    _move_scheduler(trainer, row)
     bar.show(row)
     trainer.tell("on_epoch_end", epoch=epoch, row=row)
     following = Position(epoch=epoch + 1)
@@ -161,6 +159,18 @@ def check_losses(trainer: "Trainer", epoch: int) -> None:
         batch = index * trainer.settings.n_accumulate + 1
         value = trainer.tally.step_losses[index]
         raise checks.not_finite(value, epoch=epoch, step=step, batch=batch, lr=trainer.lr)
+
+
+def _move_scheduler(trainer: "Trainer", row: dict[str, float]) -> None:
+    """Tell the scheduler that an epoch is over, if it waits for that."""
+    with warnings.catch_warnings():  # wrong where this process resumed after the last step
+        warnings.filterwarnings(
+            "ignore", r"Detected call of `lr_scheduler\.step\(\)` before"
+        )
+        if isinstance(trainer.scheduler, ReduceLROnPlateau):
+            trainer.scheduler.step(row.get("val_loss", row["loss"]))
+        elif trainer.scheduler and trainer.settings.scheduler_every == "epoch":
+            trainer.scheduler.step()
 
 
 def _groups(batches: Iterator[Batch], n_accumulate: int) -> Iterator[list[Batch]]:

@@ -186,6 +186,26 @@ def test_the_scale_of_the_loss_goes_on(tmp_path):
     assert resumed.engine.scaler.get_scale() == 8.0
 
 
+def test_a_loader_of_unknown_length_can_be_resumed_after_its_last_batch(tmp_path):
+    class Unsized:
+        def __iter__(self):
+            return iter([data(4)] * 3)
+
+    class KillInValidation(Callback):
+        def on_validation_begin(self, trainer, **kwargs):
+            raise Killed
+
+    def fit(folder, callbacks=(), **options):
+        trainer = build_trainer(folder, callbacks=callbacks, every_n_steps=3)
+        trainer.fit(Unsized(), validation=[data(4)], n_epochs=2, **options)
+        return trainer
+
+    truth = fit(tmp_path / "truth")
+    with pytest.raises(Killed):
+        fit(tmp_path / "run", callbacks=[KillInValidation()])
+    assert_same_training(fit(tmp_path / "run", resume=True), truth)
+
+
 def test_more_epochs_are_added_to_a_finished_training(tmp_path):
     truth = build_trainer(tmp_path / "truth")
     truth.fit(memory_loader(), n_epochs=3)

@@ -298,6 +298,12 @@ def test_predict_returns_the_logits_in_order():
     assert torch.equal(logits, trainer.predict([images[:4], images[4:8], images[8:]]))
 
 
+def test_predictions_are_float32_whatever_the_precision():
+    model = build_cnn()
+    trainer = Trainer(model, optimizer=adam(model), settings=settings(precision="bf16"))
+    assert trainer.predict(make_loader(data(), batch_size=8)).dtype == torch.float32
+
+
 def test_modes_and_generators_are_left_as_they_were():
     model = build_cnn(dropout=0.5, norm=True)
     model[1].eval()  # a frozen norm in a model that trains
@@ -315,6 +321,20 @@ def test_modes_and_generators_are_left_as_they_were():
         assert torch.equal(value, weights[name]), name
     trainer.fit(loader, validation=loader, n_epochs=1)
     assert [module.training for module in model.modules()] == modes
+
+
+def test_a_model_given_in_evaluation_mode_is_trained_in_training_mode():
+    class Look(Callback):
+        modes = ()
+
+        def on_step_end(self, trainer, **kwargs):
+            self.modes = {module.training for module in trainer.model.modules()}
+
+    look, model = Look(), build_cnn(dropout=0.5).eval()
+    trainer = Trainer(model, optimizer=adam(model), callbacks=[look], settings=QUIET)
+    trainer.fit(make_loader(data(), batch_size=8), n_epochs=1)
+    assert look.modes == {True}
+    assert not model.training
 
 
 def test_evaluation_does_not_disturb_the_training():

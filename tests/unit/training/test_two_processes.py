@@ -61,3 +61,8 @@ def test_every_sample_counts_once_and_in_order(results, name):
     one, first, second = results
     assert_close(first[name], one[name])
     assert second[name] == first[name]
+
+
+def test_processes_agree_on_the_statistics_of_batch_normalization(results):
+    _, first, second = results
+    assert first["normed"] == second["normed"]

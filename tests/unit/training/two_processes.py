@@ -62,6 +62,7 @@ def build_trainer(folder=None, callbacks=(), **settings):
 
 def fit(loader, held_out, n_epochs=3, **options):
     trainer = build_trainer(**options)
+    torch.manual_seed(5 + int(os.environ.get("RANK", 0)))  # all must follow the first
     history = trainer.fit(loader, validation=held_out, n_epochs=n_epochs)
     return summary(trainer, history)
 
@@ -76,6 +77,19 @@ def summary(trainer, history):
             name: value.tolist() for name, value in trainer.model.state_dict().items()
         },
     }
+
+
+def normed(loader, held_out):
+    """Batch normalization: every process sees other statistics, one set is kept."""
+    torch.manual_seed(1)
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 4)
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    quiet = TrainSettings(progress_bar=False)
+    trainer = Trainer(model, optimizer=optimizer, settings=quiet, device="cpu")
+    history = trainer.fit(loader, validation=held_out, n_epochs=2)
+    return [summary(trainer, history), trainer.predict(held_out).tolist()]
 
 
 def resumed(loader, folder):
@@ -93,13 +107,11 @@ def all_results(folder):
         (images, labels), batch_size=4, shuffle=True, seed=0, transform=noisy
     )
     held_out = make_loader(data(21), batch_size=4)
-    torch.manual_seed(5)
     results = {
         "uneven": fit(loader, held_out),
         "accumulated": fit(loader, held_out, n_accumulate=4, clip_norm=0.5),
         "resumed": resumed(loader, folder / "checkpoint"),
     }
-    torch.manual_seed(5)
     stock = DataLoader(TensorDataset(*data(23)), batch_size=4, shuffle=True)
     results["stock"] = fit(stock, DataLoader(TensorDataset(*data(23)), batch_size=4))
     trainer = build_trainer()
@@ -108,6 +120,7 @@ def all_results(folder):
     trainer.fit(loader, n_epochs=1)  # twice: the first leaves nothing behind
     results["evaluated"] = [before, trainer.evaluate(held_out)]
     results["predicted"] = trainer.predict(held_out).tolist()
+    results["normed"] = normed(loader, held_out)
     results["n_processes"] = trainer.engine.n_processes
     return results
 
