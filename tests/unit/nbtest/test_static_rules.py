@@ -189,7 +189,7 @@ def test_a_link_of_the_house_passes(tmp_path, text):
     [
         "/home/ada/a.py",
         "/Users/ada/x",
-        "/tmp/ipykernel_17/1.py",
+        "/mnt/c/1.py",
         "/root/.cache",
         "C:\\Users\\a\\b",
     ],
