@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
-from coursekit.cli.execute import NotebookRun, execute_notebook
 from coursekit.cli.page import to_page
 from coursekit.course.lessons import Lesson, find_lesson
 from coursekit.errors import DataError
+from coursekit.nbtest.execution import NotebookRun, execute_notebook
 
 __all__ = ["run_lessons"]
 

@@ -4,10 +4,13 @@ Nothing here compares.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-__all__ = ["is_progress_bar", "join_streams", "without_progress_bars"]
+from nbformat import NotebookNode
+
+__all__ = ["is_progress_bar", "join_streams", "merge_streams", "without_progress_bars"]
 
 _REWRITTEN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 _BACKSPACE = re.compile(r"[^\n]\x08")
@@ -49,6 +52,26 @@ def join_streams(outputs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
             name = output["name"]
             texts[name] = texts.get(name, "") + "".join(output["text"])
     return {name: _as_seen(text) for name, text in texts.items()}
+
+
+def merge_streams(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Return the outputs of a cell with each stream in one piece, where its first one stood.
+
+    What was written to stdout stands above stderr when nothing is between them: in which
+    order pieces of the two arrive is chance.
+    """
+    texts = join_streams(outputs)
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        if output["output_type"] != "stream":
+            merged.append(output)
+        elif output["name"] in texts:
+            merged.append(NotebookNode(output, text=texts.pop(output["name"])))
+    for place, (one, two) in enumerate(pairwise(merged)):
+        if (one.get("name"), two.get("name")) == ("stderr", "stdout"):
+            merged[place : place + 2] = [two, one]
+            break
+    return merged
 
 
 def without_progress_bars(text: str) -> str:

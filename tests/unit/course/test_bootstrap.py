@@ -13,8 +13,8 @@ import nbformat
 import pytest
 
 from coursekit import __version__
-from coursekit.cli.execute import execute_notebook
 from coursekit.course import colab_badge, find_lessons, setup_cell
+from coursekit.nbtest.execution import execute_notebook
 
 ROOT = Path(__file__).parents[3]
 URL = "https://example.org/you/course"

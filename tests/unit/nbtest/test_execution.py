@@ -8,8 +8,8 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from coursekit.cli.execute import execute_notebook
-from coursekit.cli.memory import PeakMemory, format_bytes, read_peak_memory
+from coursekit.nbtest.execution import execute_notebook
+from coursekit.nbtest.memory import PeakMemory, format_bytes, read_peak_memory
 
 
 def notebook_of(*sources):
