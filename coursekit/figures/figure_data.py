@@ -32,7 +32,6 @@ _MOST_POINTS = 200  # of a series; of longer ones the means of so many parts are
 _IMAGE_CELLS = 1200  # numbers for all images of a figure together
 _LARGEST_GRID = 16
 _LEVELS = 1000  # of the brightness or color scale
-_COLOR_BAR = "<colorbar>"  # matplotlib's label for its axes
 
 
 def describe_figure(figure: Figure) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _describe_axes(axes: Axes, *, side: int) -> dict[str, Any]:
         "x_scale": "" if axes.get_xscale() == "linear" else axes.get_xscale(),
         "y_scale": "" if axes.get_yscale() == "linear" else axes.get_yscale(),
     }
-    if axes.get_label() == _COLOR_BAR:
+    if getattr(axes, "_colorbar", None) is not None:  # its colors say nothing of the data
         return _filled(kind="color bar", **words, **limits)
     bars = [box for box in axes.containers if isinstance(box, BarContainer)]
     in_bars = {patch for box in bars for patch in box.patches}
