@@ -118,12 +118,16 @@ class NotebookSession:
         self._client: NotebookClient | None = None
         # Jupyter's sockets need a selector loop, which is not the default on Windows.
         self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+        self.start_seconds = 0.0
         self.is_running = False
         self._is_finished = True
 
     def start(self) -> CellFailure | None:
         """Start the kernel, and return why it did not start, or None."""
-        return self._run(self._start())
+        begin = time.perf_counter()
+        failure = self._run(self._start())
+        self.start_seconds = time.perf_counter() - begin
+        return failure
 
     def run_cell(self, index: int, *, may_raise: bool = False) -> CellRun:
         """Execute one cell; its outputs then stand in `notebook`.
@@ -219,7 +223,7 @@ class NotebookSession:
             await self._client.async_execute_cell(cell, index)
         except CellExecutionError as error:
             words = f"{error.ename}: {error.evalue}"
-            return self._failure(index, words, trace=error.traceback)
+            return self._failure(index, words, trace=_traceback(cell))
         except CellTimeoutError:
             words = f"The cell took longer than {self._timeout:g} seconds."
             return self._failure(index, words, kind="time-out")
@@ -244,3 +248,8 @@ class NotebookSession:
         at = int(found[0]) - 1 if found else -1
         line = lines[at].strip() if 0 <= at < len(lines) else ""
         return CellFailure(self.code.index(index) + 1, line, error, kind, trace)
+
+
+def _traceback(cell: NotebookNode) -> str:
+    errors = [out for out in cell.outputs if out.output_type == "error"]
+    return "\n".join(errors[-1].traceback) if errors else ""
