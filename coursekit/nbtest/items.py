@@ -175,12 +175,10 @@ class NotebookCell(nbval.IPyNbCell):
             notebook.stopped_at = self.name
             raise CellError(self._say_failure(run))
         if problem := notebook.problems.get(self.cell_num):
-            raise CellError(self._say("cannot be compared", problem, cure=_RENEW))
+            raise CellError(self._say(problem, self._cure(_RENEW)))
         if self.is_compared and (found := self._differences()):
             text = "\n\n".join(map(str, found))
-            raise CellError(
-                self._say("shows something else than stored", text, cure=_ACCEPT)
-            )
+            raise CellError(self._say(text, self._cure(_ACCEPT)))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
         """Return what is shown of a failure."""
@@ -229,23 +227,20 @@ class NotebookCell(nbval.IPyNbCell):
 
     def _say_failure(self, run: CellRun) -> str:
         failure = run.failure
-        what = {"error": "raised an error", "time-out": "timed out"}.get(
-            failure.kind, "ended its kernel"
-        )
         n_after = len(self.parent.cells_after(self))
-        rest = f"\n\nNot run: {_count(n_after, 'cell')} below it." if n_after else ""
-        said = failure.traceback or failure.error
-        return self._say(what, f"{said.rstrip()}{rest}")
+        rest = f"Not run: {_count(n_after, 'cell')} below it." if n_after else ""
+        return self._say(failure.error, failure.traceback, rest)
 
-    def _say(self, what: str, text: str, *, cure: str = "") -> str:
+    def _say(self, what: str, *more: str) -> str:
+        """Put the reason first, where pytest's summary shows it; then the place."""
         count = self.cell.get("execution_count")
         prompt = f" (In [{count}])" if count else ""
-        head = f"{self.parent.shown_path}, {self.name}{prompt} {what}."
+        place = f"{self.parent.shown_path}, {self.name}{prompt}:\n"
         source = "\n".join(f"    {line}" for line in self.cell.source.splitlines())
-        parts = [head, source, text.rstrip()]
-        if cure:
-            parts.append(f"{cure}: coursekit refresh {self.parent.shown_path}")
-        return "\n\n".join(parts)
+        return "\n\n".join(filter(None, (what.strip(), place + source, *more)))
+
+    def _cure(self, words: str) -> str:
+        return f"{words}: coursekit refresh {self.parent.shown_path}"
 
 
 class CoverageKernel:
