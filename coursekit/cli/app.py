@@ -142,6 +142,46 @@ def run(
 
 
 @_app.command()
+def check(
+    lessons: Annotated[
+        list[str] | None,
+        typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
+    ] = None,
+    profile: Annotated[
+        _Profile | None,
+        typer.Option(help="Data and models; on real ones only errors count."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds that one cell may take.", min=1)
+    ] = 600,
+) -> None:
+    """Run lessons and compare what they show with what is stored."""
+    from coursekit.cli.check import check_lessons
+
+    chosen = profile.value if profile else None
+    raise typer.Exit(check_lessons(lessons or [], profile=chosen, timeout=timeout))
+
+
+@_app.command()
+def refresh(
+    lessons: Annotated[
+        list[str] | None,
+        typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Store outputs anew that agree, too.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds that one cell may take.", min=1)
+    ] = 600,
+) -> None:
+    """Run lessons and store what they show; a second time changes nothing."""
+    from coursekit.cli.refresh import refresh_lessons
+
+    raise typer.Exit(refresh_lessons(lessons or [], is_all=all_, timeout=timeout))
+
+
+@_app.command()
 def fetch(
     roles: Annotated[
         list[str] | None, typer.Argument(help="Roles such as digits, or asset names.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["find_bad_links", "find_machine_paths"]
+__all__ = ["MACHINE_PATH", "find_bad_links", "find_machine_paths"]
 
 # What is code or a formula is no link.
 _ASIDE = re.compile(
@@ -28,11 +28,12 @@ _OTHER_FORMS = (
 )
 _EMPTY_WORDS = {"", "here", "click here", "link", "this", "this link", "see here"}
 _ARXIV_FILE = re.compile(r"https://arxiv\.org/pdf/")
-_PATH = re.compile(
+MACHINE_PATH = re.compile(
     r"(?<![\w.:/<-])"
     r"(/(?:home|Users|root|tmp|var|private|work|workspace|mnt|media|opt|usr|srv|content|kaggle)"
     r"/[^\s'\"<>)]+|[A-Za-z]:\\+(?:Users|Temp|Windows|Program Files)\\+[^\s'\"<>]+)"
 )
+"""A path outside the notebook's own folder, as it is on one machine."""
 
 
 def find_bad_links(markdown: str, *, folder: Path) -> list[str]:
@@ -83,7 +84,7 @@ def find_machine_paths(outputs: Iterable[Mapping[str, Any]]) -> list[str]:
         match[0]
         for output in outputs
         for text in _texts(output)
-        for match in _PATH.finditer(text)
+        for match in MACHINE_PATH.finditer(text)
     )
     return [
         f"an output shows a path of this machine, {path!r}: print the file's name."
