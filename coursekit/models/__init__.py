@@ -1,14 +1,53 @@
-"""The networks that the lessons build, one family a file.
+"""The networks and blocks that the lessons build, one family a file.
 
-Each function returns an `nn.Module` whose first weights depend on `seed` alone.
+Each `build_` function returns an `nn.Module` whose first weights depend on `seed` alone. Blocks
+are layers to build with, and draw theirs from torch's global generator as any layer does.
 
 build_lenet
     The first convolutional network: conv-pool-ReLU twice, then two linear layers.
 build_mlp, build_mlp_of_size
     Multilayer perceptrons, by the sizes of their layers or by their number of parameters.
+build_residual, ResidualNet
+    Residual networks for small images of depth 6n + 2, and their plain twins.
+build_zfnet
+    AlexNet's relative with smaller kernels in its first layer.
+
+BasicBlock, Bottleneck, PaddedShortcut
+    Blocks of ResNet and ResNeXt, and the skip without parameters.
+DenseBlock
+    Block of DenseNet.
+DepthwiseSeparable, InvertedResidual
+    Blocks of MobileNet v1, and of v2 and v3.
+Inception, NaiveInception
+    Modules of GoogLeNet, with 1x1 reductions and without.
+SqueezeExcitation
+    Gates for channels.
 """
 
+from coursekit.models.dense import DenseBlock
+from coursekit.models.inception import Inception, NaiveInception
 from coursekit.models.lenet import build_lenet
 from coursekit.models.mlp import build_mlp, build_mlp_of_size
+from coursekit.models.residual import BasicBlock, Bottleneck, PaddedShortcut
+from coursekit.models.residual_nets import ResidualNet, build_residual
+from coursekit.models.separable import DepthwiseSeparable, InvertedResidual
+from coursekit.models.squeeze import SqueezeExcitation
+from coursekit.models.zfnet import build_zfnet
 
-__all__ = ["build_lenet", "build_mlp", "build_mlp_of_size"]
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "DenseBlock",
+    "DepthwiseSeparable",
+    "Inception",
+    "InvertedResidual",
+    "NaiveInception",
+    "PaddedShortcut",
+    "ResidualNet",
+    "SqueezeExcitation",
+    "build_lenet",
+    "build_mlp",
+    "build_mlp_of_size",
+    "build_residual",
+    "build_zfnet",
+]
