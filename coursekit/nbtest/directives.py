@@ -107,8 +107,9 @@ def read_directives(cell: Mapping[str, Any], *, where: str = "a cell") -> Direct
         except ValueError:
             kind = "an integer" if _KINDS[name] is int else "a number"
             raise _error(where, said, f"{name} is {kind}, got {text!r}") from None
-        if found.setdefault(name, value) != value:
+        if name in found and found[name] != value:
             raise _error(where, said, f"{name} is given twice, with different values")
+        found[name] = value
     try:
         return Directives(**found)
     except SettingsError as error:

@@ -67,7 +67,7 @@ def compare_html(stored: str, fresh: str, directives: Directives) -> Difference 
     for old, new in zip(before, after, strict=True):
         if old.text == new.text or _is_set_aside(old, headers, directives):
             continue
-        difference = compare_text(old.text, new.text, directives)
+        difference = compare_text(old.text, new.text, directives, is_whole=False)
         if difference is not None:
             found.append(f"{_place(old, headers)}{difference.message}")
     if not found:

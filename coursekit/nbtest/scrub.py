@@ -92,10 +92,8 @@ def set_aside(text: str) -> str:
     return text
 
 
-def set_aside_asked(text: str, *, times: bool, memory: bool) -> str:
+def set_aside_asked(text: str, *, times: bool, memory: bool, is_whole: bool = True) -> str:
     """Return a text without times, without sizes in bytes, or without both.
-
-    A text that is a number and nothing else is taken for what is asked for.
 
     Parameters
     ----------
@@ -106,6 +104,9 @@ def set_aside_asked(text: str, *, times: bool, memory: bool) -> str:
         behind words such as ``elapsed``.
     memory : bool
         Sizes with their units, and numbers behind words such as ``memory``.
+    is_whole : bool
+        Whether this is all that was printed or shown. If that is a number and nothing else,
+        it is taken for what is asked for; a whole number only for a size.
 
     Returns
     -------
@@ -116,8 +117,11 @@ def set_aside_asked(text: str, *, times: bool, memory: bool) -> str:
     >>> set_aside_asked("epoch 3: 0.52 s, 41 MiB", times=True, memory=False)
     'epoch 3: <time>, 41 MiB'
     """
-    if (times or memory) and _ONLY_A_NUMBER.fullmatch(text):
-        return "<time>" if times else "<memory>"
+    if is_whole and _ONLY_A_NUMBER.fullmatch(text):
+        if memory:
+            return "<memory>"
+        if times and not text.strip().isdigit():
+            return "<time>"
     if memory:
         text = _AFTER_MEMORY_WORD.sub(r"\1<memory>", _BYTES.sub("<memory>", text))
     if times:

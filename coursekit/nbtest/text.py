@@ -17,7 +17,9 @@ _MOST_COLUMNS = 240
 _NUMBERS = ("integer", "decimal")
 
 
-def compare_text(stored: str, fresh: str, directives: Directives) -> Difference | None:
+def compare_text(
+    stored: str, fresh: str, directives: Directives, *, is_whole: bool = True
+) -> Difference | None:
     """Return how a fresh text differs from the stored one, or None when they agree.
 
     Parameters
@@ -26,6 +28,8 @@ def compare_text(stored: str, fresh: str, directives: Directives) -> Difference 
         Compared by their words and numbers, not by their padding.
     directives : Directives
         What is allowed to differ.
+    is_whole : bool
+        Whether this is all that was printed or shown, as `set_aside_asked` takes it.
 
     Returns
     -------
@@ -41,7 +45,7 @@ def compare_text(stored: str, fresh: str, directives: Directives) -> Difference 
     """
     if stored == fresh:
         return None
-    stored, fresh = scrub(stored, directives), scrub(fresh, directives)
+    stored, fresh = (scrub(text, directives, is_whole=is_whole) for text in (stored, fresh))
     if stored == fresh:
         return None
     before, after = tokenize(stored), tokenize(fresh)
@@ -58,10 +62,12 @@ def compare_text(stored: str, fresh: str, directives: Directives) -> Difference 
     return Difference(message)
 
 
-def scrub(text: str, directives: Directives) -> str:
+def scrub(text: str, directives: Directives, *, is_whole: bool = True) -> str:
     """Return a text without what is set aside, always or because the cell asks for it."""
     text = set_aside(text.replace("\r\n", "\n"))
-    return set_aside_asked(text, times=directives.times, memory=directives.memory)
+    return set_aside_asked(
+        text, times=directives.times, memory=directives.memory, is_whole=is_whole
+    )
 
 
 def _skeleton(tokens: list[Token]) -> list[tuple[str, str]]:
