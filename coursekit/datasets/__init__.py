@@ -5,6 +5,8 @@ Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names 
 `UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_land_cover` and
 `LAND_COVER_CLASSES`; `make_moving_shapes`.
 Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
+Shipped tables: `load_ilsvrc_winners`, `load_imagenet_classes`, `load_convnext_ablation`,
+`load_efficientnet_scaling`.
 Own files: `load_folder`, `ImageFiles`, `load_cifar_files`, `load_mnist_files`.
 Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
 `fetch_imagenet_sample`.
@@ -37,6 +39,12 @@ from coursekit.datasets.shape_attributes import (
     caption_shape,
 )
 from coursekit.datasets.shapes import draw_shape, make_shapes
+from coursekit.datasets.shipped_tables import (
+    load_convnext_ablation,
+    load_efficientnet_scaling,
+    load_ilsvrc_winners,
+    load_imagenet_classes,
+)
 from coursekit.datasets.splits import split_stratified
 
 __all__ = [
@@ -59,8 +67,12 @@ __all__ = [
     "fetch_imagenet_sample",
     "fetch_mnist",
     "load_cifar_files",
+    "load_convnext_ablation",
     "load_digits",
+    "load_efficientnet_scaling",
     "load_folder",
+    "load_ilsvrc_winners",
+    "load_imagenet_classes",
     "load_mnist_files",
     "load_photo",
     "load_photos",
