@@ -1,7 +1,11 @@
-"""See inside a network: what an output looks at.
+"""See inside a network: what it costs, and what an output looks at.
 
 Nothing here knows of data or training, and every model is left as it was.
 
+summarize
+    Shapes, parameters, multiply-adds, bytes saved for backward and receptive fields.
+ModelSummary
+    What it returns.
 receptive_field
     The part of the input that an output can depend on, computed from the layers.
 measured_receptive_field
@@ -16,12 +20,16 @@ from coursekit.inspection.counting import count_parameters
 from coursekit.inspection.fields import LayerField, ReceptiveField
 from coursekit.inspection.measured import MeasuredField, measured_receptive_field
 from coursekit.inspection.receptive import receptive_field
+from coursekit.inspection.summarize import summarize
+from coursekit.inspection.summary import ModelSummary
 
 __all__ = [
     "LayerField",
     "MeasuredField",
+    "ModelSummary",
     "ReceptiveField",
     "count_parameters",
     "measured_receptive_field",
     "receptive_field",
+    "summarize",
 ]
