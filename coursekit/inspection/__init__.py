@@ -14,22 +14,34 @@ ReceptiveField, LayerField, MeasuredField
     What they return.
 count_parameters
     The numbers that a model learns.
+record_activations, record_gradients
+    What modules return while a block runs, and the gradients that come back to them.
+Recording, Call, Statistics
+    What is recorded.
 """
 
 from coursekit.inspection.counting import count_parameters
 from coursekit.inspection.fields import LayerField, ReceptiveField
 from coursekit.inspection.measured import MeasuredField, measured_receptive_field
 from coursekit.inspection.receptive import receptive_field
+from coursekit.inspection.recorded import Call, Recording
+from coursekit.inspection.recording import record_activations, record_gradients
+from coursekit.inspection.streams import Statistics
 from coursekit.inspection.summarize import summarize
 from coursekit.inspection.summary import ModelSummary
 
 __all__ = [
+    "Call",
     "LayerField",
     "MeasuredField",
     "ModelSummary",
     "ReceptiveField",
+    "Recording",
+    "Statistics",
     "count_parameters",
     "measured_receptive_field",
     "receptive_field",
+    "record_activations",
+    "record_gradients",
     "summarize",
 ]
