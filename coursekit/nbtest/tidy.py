@@ -17,6 +17,7 @@ __all__ = ["tidy_notebook", "tidy_outputs"]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_FOLDER = re.compile(r"\b(File )[^\n,]*[\\/]")
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # What editors and services leave behind.
 _LEFT_BEHIND = {
@@ -115,4 +116,5 @@ def _without_bars(text: str) -> str:
 
 def _plain(line: str) -> str:
     """Return a line of a traceback without colors, and of a path only the file's name."""
-    return MACHINE_PATH.sub(lambda m: re.split(r"[\\/]", m[0])[-1], _ANSI.sub("", line))
+    line = _FOLDER.sub(r"\1", _ANSI.sub("", line))
+    return MACHINE_PATH.sub(lambda match: re.split(r"[\\/]", match[0])[-1], line)
