@@ -16,6 +16,8 @@ plot_curves, plot_history
     Lines with their names, and the course of a training.
 plot_bars, plot_confusion
     Bars with their numbers, and which class was taken for which.
+plot_bubbles
+    Things that differ in three numbers, such as cost, accuracy and size.
 plot_signal, plot_spectrogram
     A wave over time, and its frequencies.
 show_receptive_field
@@ -25,6 +27,7 @@ draw_receptive_field_of_the_eye, draw_window, show_flattened
 """
 
 from coursekit.figures.bars import plot_bars, plot_confusion
+from coursekit.figures.bubbles import plot_bubbles
 from coursekit.figures.curves import plot_curves, plot_history
 from coursekit.figures.diagrams import (
     draw_receptive_field_of_the_eye,
@@ -44,6 +47,7 @@ __all__ = [
     "draw_receptive_field_of_the_eye",
     "draw_window",
     "plot_bars",
+    "plot_bubbles",
     "plot_confusion",
     "plot_curves",
     "plot_history",
