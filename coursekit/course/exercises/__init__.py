@@ -6,7 +6,7 @@ find_exercise, list_exercises, Exercise
     The exercises themselves, each with its blank form.
 """
 
-from coursekit.course.exercises import lesson_01
+from coursekit.course.exercises import lesson_01, lesson_02
 from coursekit.course.exercises.checking import Exercise, ExerciseResult, find_in, judge
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "list_exercises",
 ]
 
+_LESSONS = (lesson_01, lesson_02)
+
 
 def list_exercises() -> tuple[Exercise, ...]:
     """Return every exercise of the course, in order.
@@ -25,7 +27,7 @@ def list_exercises() -> tuple[Exercise, ...]:
     -------
     tuple of Exercise
     """
-    return tuple(lesson_01.EXERCISES.values())
+    return tuple(exercise for lesson in _LESSONS for exercise in lesson.EXERCISES.values())
 
 
 def find_exercise(name: str) -> Exercise:

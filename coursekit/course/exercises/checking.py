@@ -4,6 +4,7 @@ An exercise has a blank form and a function that looks at the answer and returns
 None when the answer is right. Nothing here knows what any exercise is about.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,6 +15,7 @@ from coursekit.errors import SettingsError
 __all__ = ["Case", "Exercise", "ExerciseResult", "call", "check_cases", "judge"]
 
 _NOT_ATTEMPTED = "not attempted"
+_MOST_VALUES_SHOWN = 16
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +77,8 @@ class Case:
     arguments : tuple
         Given by position.
     expected : object
-        The right value, or an exception class that must be raised.
+        The right value, or an exception class that must be raised. A float may be missed by
+        a millionth, so that single precision will do.
     hint : str
         What to think about when this case is the first that goes wrong.
     """
@@ -214,11 +217,7 @@ def _outcome(function: Callable, case: Case) -> object:
 def _agree(case: Case, value: object) -> bool:
     if _is_exception(case.expected):
         return isinstance(value, case.expected)
-    try:
-        is_whole = isinstance(value, Integral) or not isinstance(case.expected, int)
-        return is_whole and bool(value == case.expected)
-    except Exception:  # noqa: BLE001 - an array has no single truth value, so it is wrong
-        return False
+    return _equals(case.expected, value)
 
 
 def _diagnose(
@@ -228,14 +227,22 @@ def _diagnose(
         (c, v) for c, v in zip(cases, got, strict=True) if not _is_exception(c.expected)
     ]
     for hint, mistake in mistakes.items():
-        if all(_same(mistake(*case.arguments), value) for case, value in plain):
+        if all(_equals(mistake(*case.arguments), value) for case, value in plain):
             return hint
     return None
 
 
-def _same(left: object, right: object) -> bool:
-    is_same_kind = isinstance(left, Integral) == isinstance(right, Integral)
-    return is_same_kind and bool(left == right)
+def _equals(expected: object, value: object) -> bool:
+    try:
+        if isinstance(expected, float):
+            is_number = not isinstance(value, str | bytes)
+            return is_number and math.isclose(
+                float(value), expected, rel_tol=1e-6, abs_tol=1e-9
+            )
+        is_whole = isinstance(value, Integral) or not isinstance(expected, int)
+        return is_whole and bool(value == expected)
+    except Exception:  # noqa: BLE001 - an array has no single truth value, so it is wrong
+        return False
 
 
 def _is_exception(expected: object) -> bool:
@@ -250,7 +257,15 @@ def _show(value: object) -> str:
 
 def _show_call(function: Callable, arguments: tuple) -> str:
     name = getattr(function, "__name__", "your function")
-    return f"{name}({', '.join(map(repr, arguments))})"
+    return f"{name}({', '.join(map(_show_argument, arguments))})"
+
+
+def _show_argument(argument: object) -> str:
+    """Return one line: the values, or the shape of an array that has many."""
+    shape = tuple(getattr(argument, "shape", ()))
+    if math.prod(shape) > _MOST_VALUES_SHOWN:
+        return f"<{type(argument).__name__} of shape {shape}>"
+    return " ".join(repr(argument).split())
 
 
 def find_in(exercises: Mapping[str, Exercise], name: str) -> Exercise:
