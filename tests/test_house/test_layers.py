@@ -27,7 +27,7 @@ ROWS = {name: row for row, names in enumerate(LAYERS) for name in names}
 # What a layer must not know of, though it stands above it in the stack.
 UNKNOWN = {
     "models": {"datasets"},
-    "inspection": {"datasets", "training"},
+    "inspection": {"datasets"},
     "assets": {"numpy", "torch"},
 }
 
