@@ -4,6 +4,7 @@ Nothing here knows what the model is run for.
 """
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -107,4 +108,4 @@ def _is_size(size: Any) -> bool:
 
 
 def _is_count(number: Any) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+    return isinstance(number, Integral) and not isinstance(number, bool) and number >= 1

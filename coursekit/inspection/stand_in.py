@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
 
 from coursekit.errors import SettingsError
 
@@ -89,7 +90,7 @@ def _check(model: nn.Module) -> None:
 def _imitate_module(model: nn.Module, memo: dict[int, Any], device: Any) -> nn.Module:
     """Copy module by module, so that what cannot be copied in one does not stop the rest."""
     modules = list(model.modules())
-    copies = [module.__class__.__new__(module.__class__) for module in modules]
+    copies = [object.__new__(type(module)) for module in modules]
     memo |= {id(module): twin for module, twin in zip(modules, copies, strict=True)}
     for module in modules:
         for values in (module._parameters, module._buffers, module.__dict__):
@@ -110,6 +111,7 @@ def _kept_hooks(name: str, hooks: Any) -> Any:
         (key, hook)
         for key, hook in hooks.items()
         if type(hook).__module__.startswith("torch.nn.utils.")
+        or isinstance(hook, BasePruningMethod)
     )
 
 

@@ -173,12 +173,16 @@ def _call(
         )
         raise SettingsError(msg) from error
     except Exception as error:
+        remedy = "input_size is without the batch; or give the input itself as example=."
+        if "more than 1 value per channel" in str(error):
+            remedy = (
+                "Batch normalization in train mode needs batch_size=2, or model.eval()."
+            )
         msg = (
-            f"{_place(calls)} fails on {example}: {error} Check input_size, which is without "
-            "the batch, or give the input itself as example=."
+            f"{_place(calls)} fails on {example}: {type(error).__name__}: {error} {remedy}"
         )
-        kind = ShapeError if isinstance(error, RuntimeError) else SettingsError
-        raise kind(msg) from error
+        is_shape = isinstance(error, (RuntimeError, ValueError, IndexError))
+        raise (ShapeError if is_shape else SettingsError)(msg) from error
 
 
 def _place(calls: CallTracker) -> str:
