@@ -22,10 +22,16 @@ track_memory
     A timeline of memory: of the process, of the GPUs, and what is saved for backward.
 MemoryMonitor, MemoryTimeline, MemorySample, DeviceMemory, Phase, Mark
     What it returns, and what that holds.
+largest_batch, LargestBatch, Trial
+    The largest batch that a model can be trained with, by search.
+measure_saved_bytes
+    What a batch saves for the backward pass, counted without the memory for it.
 release, ReleasedMemory
     Free what can be freed, and tell how much.
 """
 
+from coursekit.inspection.batch_search import Trial
+from coursekit.inspection.batch_size import LargestBatch, largest_batch
 from coursekit.inspection.counting import count_parameters
 from coursekit.inspection.device_memory import DeviceMemory
 from coursekit.inspection.fields import LayerField, ReceptiveField
@@ -36,6 +42,7 @@ from coursekit.inspection.receptive import receptive_field
 from coursekit.inspection.recorded import Call, Recording
 from coursekit.inspection.recording import record_activations, record_gradients
 from coursekit.inspection.releasing import ReleasedMemory, release
+from coursekit.inspection.saved_batch import measure_saved_bytes
 from coursekit.inspection.streams import Statistics
 from coursekit.inspection.summarize import summarize
 from coursekit.inspection.summary import ModelSummary
@@ -44,6 +51,7 @@ from coursekit.inspection.timeline import MemoryTimeline
 __all__ = [
     "Call",
     "DeviceMemory",
+    "LargestBatch",
     "LayerField",
     "Mark",
     "MeasuredField",
@@ -56,7 +64,10 @@ __all__ = [
     "Recording",
     "ReleasedMemory",
     "Statistics",
+    "Trial",
     "count_parameters",
+    "largest_batch",
+    "measure_saved_bytes",
     "measured_receptive_field",
     "receptive_field",
     "record_activations",
