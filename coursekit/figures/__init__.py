@@ -18,6 +18,8 @@ plot_bars, plot_confusion
     Bars with their numbers, and which class was taken for which.
 plot_bubbles
     Things that differ in three numbers, such as cost, accuracy and size.
+plot_memory
+    Memory over time, with the names of what happened.
 plot_signal, plot_spectrogram
     A wave over time, and its frequencies.
 show_receptive_field
@@ -38,6 +40,7 @@ from coursekit.figures.fields import show_receptive_field
 from coursekit.figures.figure import Figure
 from coursekit.figures.images import show_before_after, show_images
 from coursekit.figures.matrices import show_matrix, show_weights
+from coursekit.figures.memory import plot_memory
 from coursekit.figures.sound import plot_signal, plot_spectrogram
 from coursekit.figures.style import COLORS
 
@@ -51,6 +54,7 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_history",
+    "plot_memory",
     "plot_signal",
     "plot_spectrogram",
     "show_before_after",
