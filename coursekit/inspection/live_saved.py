@@ -46,12 +46,13 @@ class LiveSavedBytes:
             return self._n_bytes, peak
 
     def _pack(self, tensor: Tensor) -> "_Saved":
-        kept, unpack = tensor, None
+        # Without its history: an output saved with it would keep its own graph alive.
+        kept, unpack = tensor.detach(), None
         if self._outer is not None:
             kept, unpack = self._outer[0](tensor), self._outer[1]
         saved = _Saved(kept, unpack)
         held = kept.kept if isinstance(kept, _Saved) else kept  # a counter inside a counter
-        if isinstance(held, Tensor) and not _is_parameter(held):
+        if isinstance(held, Tensor) and not _is_parameter(tensor):
             block = _block_of(held)
             if block is not None:
                 self._add(saved, block._cdata, block.nbytes())
