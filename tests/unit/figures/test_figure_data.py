@@ -87,6 +87,13 @@ def test_an_image_is_told_by_the_means_of_a_coarse_grid():
     assert image["contrast"] == "500"
 
 
+def test_bytes_are_told_on_the_scale_of_bytes():
+    figure = figures.Figure(height=2, title="T")
+    figure.subplots().imshow(np.full((4, 4, 3), 51, np.uint8))
+    (image,) = only_axes(figure)["images"]
+    assert set(image["grid"].removeprefix("4 x 4: ").split()) == {"200", "/"}
+
+
 def test_channels_of_a_color_image_are_told_apart():
     picture = np.zeros((4, 4, 3), np.uint8)
     picture[..., 1] = 255

@@ -63,8 +63,16 @@ def test_limits_and_places_of_words_move_with_the_numbers():
 
 
 def test_tiny_noise_about_zero_is_no_difference():
-    stored = curves({"test": [2.0, 1e-17, -1.0]})
-    assert compare(stored, curves({"test": [2.0, -3e-17, -1.0]})) is None
+    stored = curves({"test": [2e6, 0.1, -1e6]})
+    assert compare(stored, curves({"test": [2e6, -0.1, -1e6]})) is None
+    assert compare(stored, curves({"test": [2e6, -5.0, -1e6]}))
+
+
+def test_an_end_of_an_axis_near_zero_moves_with_the_largest_number():
+    stored = curves({"test": [100.0, 50.0, 1.0]}, y_limits=(0.1, 100))
+    moved = curves({"test": [100.0, 50.0, 1.0]}, y_limits=(0.11, 100))
+    assert compare(stored, moved) is None
+    assert compare(stored, curves({"test": [100.0, 50.0, 1.0]}, y_limits=(0.2, 100)))
 
 
 def test_on_a_logarithmic_axis_small_numbers_count():
@@ -142,6 +150,18 @@ def test_durations_are_set_aside_only_when_asked():
     other = data_of(figures.plot_bars({"loop": 222.0}, title="T", y_label="accuracy"))
     slower = data_of(figures.plot_bars({"loop": 80.0}, title="T", y_label="accuracy"))
     assert compare(other, slower, times=True)
+
+
+def test_durations_on_both_axes_are_set_aside():
+    one, two = (
+        data_of(
+            figures.plot_curves(
+                {"a": ([n, 2 * n], [n, 3 * n])}, title="T", x_label="time (s)", y_label="ms"
+            )
+        )
+        for n in (1.0, 1.7)
+    )
+    assert compare(one, two, times=True) is None
 
 
 def test_counts_may_differ_when_the_cell_says_so():
