@@ -230,6 +230,26 @@ def test_the_naive_module_hands_on_what_it_pooled():
     assert torch.equal(NaiveInception(3, 1, 1, 1)(x)[:, 3:], pooled)
 
 
+def test_every_convolution_of_inception_is_followed_by_relu():
+    module = Inception(3, 2, (3, 4), (2, 3), 5)
+    x = torch.randn(2, 3, 6, 6)
+
+    def conv(maps, layer):
+        padding = layer.kernel_size[0] // 2
+        return nn.functional.conv2d(maps, layer.weight, layer.bias, padding=padding).relu()
+
+    convs = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    one, reduce_3x3, three, reduce_5x5, five, pool = convs
+    slow = [
+        conv(x, one),
+        conv(conv(x, reduce_3x3), three),
+        conv(conv(x, reduce_5x5), five),
+        conv(nn.functional.max_pool2d(x, 3, 1, 1), pool),
+    ]
+    assert torch.allclose(module(x), torch.cat(slow, 1), atol=1e-6)
+    assert (NaiveInception(3, 2, 2, 2)(x)[:, :6] >= 0).all()
+
+
 def test_inception_3a_has_the_weights_of_the_paper():
     assert (
         weights(Inception(192, 64, (96, 128), (16, 32), 32)) == 163_328
@@ -246,6 +266,26 @@ def test_groups_divide_the_weights_of_the_middle(groups):
 def test_separable_weights_are_the_formula(kernel):
     block = DepthwiseSeparable(12, 20, kernel=kernel)
     assert weights(block) == 12 * kernel**2 + 12 * 20
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("relu", nn.functional.relu),
+        ("relu6", nn.functional.relu6),
+        ("hard-swish", nn.functional.hardswish),
+    ],
+)
+def test_both_parts_of_a_separable_convolution_are_normalized_and_activated(
+    activation, function
+):
+    block = shake(DepthwiseSeparable(4, 6, stride=2, activation=activation)).eval()
+    x = 9 * torch.randn(2, 4, 7, 7)
+    (depthwise, first, _), (pointwise, second, _) = block.depthwise, block.pointwise
+    inside = nn.functional.conv2d(x, depthwise.weight, None, 2, 1, groups=4)
+    inside = function(first(inside))
+    slow = function(second(nn.functional.conv2d(inside, pointwise.weight)))
+    assert torch.allclose(block(x), slow, atol=1e-5)
 
 
 def test_the_last_convolution_of_an_inverted_residual_is_linear():

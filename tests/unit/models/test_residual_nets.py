@@ -97,6 +97,8 @@ def test_weights_drawn_as_he_have_his_variance():
     model = build_residual(20, n_classes=10, seed=0)
     weight = model.layer3[2].conv2.weight
     assert weight.var().item() == pytest.approx(2 / (64 * 9), rel=0.05)
+    bare = build_residual(20, n_classes=10, seed=0, batch_norm=False)
+    assert bare.layer3[2].conv2.bias.abs().sum() == 0
     default = build_residual(20, n_classes=10, seed=0, init="default")
     weight = default.layer3[2].conv2.weight
     assert weight.var().item() == pytest.approx(1 / (3 * 64 * 9), rel=0.05)
@@ -166,6 +168,14 @@ def test_zfnets_maps_have_the_papers_sizes(zfnet):
     assert sizes["conv4"] == (384, 13, 13)
     assert sizes["pool5"] == (256, 6, 6)
     assert maps.shape == (1, 10)
+
+
+def test_zfnet_has_the_layers_of_the_paper(zfnet):
+    kinds = [type(layer).__name__ for layer in zfnet]
+    stage, conv = ["Conv2d", "ReLU", "MaxPool2d"], ["Conv2d", "ReLU"]
+    linear = ["Dropout", "Linear", "ReLU"]
+    layers = [*stage, *stage, *conv, *conv, *stage, "Flatten", *linear, *linear, "Linear"]
+    assert kinds == layers
 
 
 def test_zfnets_parameters_are_counted_by_hand(zfnet):
