@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import (
@@ -25,11 +24,11 @@ from coursekit.inspection.examples import Example, make_example
 from coursekit.inspection.module_calls import CallTracker, ModuleCall
 from coursekit.inspection.operations import OperationCounter
 from coursekit.inspection.positions import PositionTracker
-from coursekit.inspection.rules import Signal
+from coursekit.inspection.rows import make_table
 from coursekit.inspection.saved import watch_saved_bytes
 from coursekit.inspection.stand_in import device_of, imitate, unwrap
 from coursekit.inspection.steps import count_axes
-from coursekit.inspection.summary import WHOLE_IMAGE, ModelSummary
+from coursekit.inspection.summary import ModelSummary
 from coursekit.seeds import derive_seed
 
 __all__ = ["summarize"]
@@ -153,11 +152,16 @@ def _run(
             stack.enter_context(counter)
             _call(twin, args, kwargs, calls, example)
         n_used = sum(p.numel() for p in parameters if id(p) in counter.read)
+    table = make_table(twin, calls.calls)
     return ModelSummary(
         model_name=type(model).__name__,
         input_shapes=tuple(tuple(tensor.shape) for tensor in example.tensors),
+        n_parameters=sum(parameter.numel() for parameter in parameters),
+        n_trainable=sum(p.numel() for p in parameters if p.requires_grad),
         n_used=n_used,
-        **_totals_and_table(twin, calls.calls),
+        multiply_adds=int(table["multiply_adds"].sum()),
+        saved_bytes=int(table["saved_bytes"].sum()),
+        table=table,
     )
 
 
@@ -196,76 +200,6 @@ def _place(calls: CallTracker) -> str:
 def _see(positions: PositionTracker, call: ModuleCall, inputs: Any, output: Any) -> None:
     positions.leave(call.module, inputs, output)
     call.notes["signal"] = positions.find(output)
-
-
-def _totals_and_table(twin: nn.Module, calls: list[ModuleCall]) -> dict[str, Any]:
-    counted: set[int] = set()
-    rows = []
-    for call in _with_uncalled(twin, calls):
-        modules = [call.module] if call.n_calls else list(call.module.modules())
-        own = [p for m in modules for p in m.parameters(recurse=False)]
-        new = {id(p): p for p in own if id(p) not in counted}
-        counted |= set(new)
-        rows.append(
-            {
-                "name": call.name or "(model)",
-                "type": type(call.module).__name__,
-                "call": call.n_calls,
-                "depth": call.depth,
-                "output_shape": call.output_shape,
-                "parameters": sum(p.numel() for p in new.values()),
-                "trainable": sum(p.numel() for p in new.values() if p.requires_grad),
-                "multiply_adds": call.multiply_adds,
-                "saved_bytes": call.saved_bytes,
-                **_field(call.notes.get("signal")),
-            }
-        )
-    totals = {
-        name: sum(row[name] for row in rows) for name in ("multiply_adds", "saved_bytes")
-    }
-    return {
-        "n_parameters": sum(row["parameters"] for row in rows),
-        "n_trainable": sum(row["trainable"] for row in rows),
-        **totals,
-        "table": pd.DataFrame(rows).astype({"output_shape": object}),
-    }
-
-
-def _with_uncalled(twin: nn.Module, calls: list[ModuleCall]) -> list[ModuleCall]:
-    """Add, at the end of their parents, the parts that have parameters and were not called."""
-    called = {call.name for call in calls}
-    reached = {
-        name.rsplit(".", n)[0] for name in called for n in range(name.count(".") + 1)
-    }
-    reached |= {""}
-    found = list(calls)
-    for name, module in twin.named_modules():
-        parent = name.rpartition(".")[0]
-        if name in reached or parent not in reached:
-            continue
-        if not any(True for _ in module.parameters()):
-            continue
-        inside = [
-            place
-            for place, call in enumerate(found)
-            if not parent or call.name == parent or call.name.startswith(f"{parent}.")
-        ]
-        depth = parent.count(".") + 2 if parent else 1
-        found.insert(max(inside, default=-1) + 1, ModuleCall(name, module, depth, 0))
-    return found
-
-
-def _field(signal: Signal | None) -> dict[str, Any]:
-    if signal is None:
-        return {"receptive_field": None, "stride": None, "padding": None}
-    sizes, strides, starts = zip(*signal.axes, strict=True)
-    if None in sizes:
-        return {"receptive_field": WHOLE_IMAGE, "stride": None, "padding": None}
-    return {
-        "receptive_field": sizes,
-        "stride": strides,
-        "padding": tuple(-start for start in starts),
-    }
 
 
 @contextmanager
