@@ -59,7 +59,9 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
     stored = nbformat.reads(first, as_version=4)
     assert stored.cells[0].outputs[0].data["text/plain"] == "42"
     assert stored.cells[0].id == "cell-001"
-    assert call("refresh", "a.ipynb") == (0, out.split("a:")[0] + "a: 0 lines changed\n")
+    code, out = call("refresh", "a.ipynb")
+    assert code == 0
+    assert "a: 0 lines changed" in out
     assert path.read_bytes() == first
     assert sorted(file.name for file in here.iterdir()) == ["a.ipynb"]
 
