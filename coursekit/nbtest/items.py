@@ -60,6 +60,8 @@ class NotebookFile(nbval.IPyNbFile):
             self.cells = [self._our_cell(item) for item in found]
         except NotebookError as error:
             raise self.CollectError(str(error)) from None
+        except UserWarning as warning:  # where somebody made warnings errors
+            raise self.CollectError(f"{self.shown_path}: {warning}") from None
         self._check_stored()
         return iter(self.cells)
 

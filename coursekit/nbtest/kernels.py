@@ -4,6 +4,7 @@ Nothing here knows of cells.
 """
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -11,17 +12,22 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from queue import Empty
+from time import monotonic
+from typing import IO, Any
 
 from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec, NoSuchKernel, find_kernel_specs
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import Unicode
+from traitlets import Type, Unicode
 
 from coursekit.nbtest.environment import kernel_environment
 from coursekit.nbtest.memory import PeakMemory, read_peak_memory
 
 __all__ = ["Kernel", "KernelStartError", "silent_log"]
+
+_LOOK_AGAIN = 0.25  # seconds
 
 
 class KernelStartError(Exception):
@@ -58,6 +64,7 @@ class Kernel:
             self._manager: AsyncKernelManager = _ThisPython(python=python, log=log)
         else:
             self._manager = AsyncKernelManager(kernel_name=name, log=log)
+        self._manager.client_factory = _KernelClient
         self._folder = Path(folder)
         self._settings = settings
         self._words: IO[bytes] | None = None  # what its process writes to its own streams
@@ -176,6 +183,30 @@ class Kernel:
         )
 
 
+class _Channel(AsyncZMQSocketChannel):
+    """A channel that looks again for messages, four times a second.
+
+    nbclient answers an Output widget on the channel on which it waits for the end of the
+    cell. Then the signal that a message has come can be lost, though the message is there.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+        end = math.inf if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                wait = min(_LOOK_AGAIN, max(0.0, end - monotonic()))
+                return await super().get_msg(timeout=wait)
+            except Empty:
+                if monotonic() >= end:
+                    raise
+
+
+class _KernelClient(AsyncKernelClient):
+    """A client with our channel for requests."""
+
+    shell_channel_class = Type(_Channel)
+
+
 class _ThisPython(AsyncKernelManager):
     """A kernel in one interpreter, whatever is registered under its name."""
 
@@ -192,6 +223,7 @@ def silent_log() -> logging.Logger:
     log = logging.getLogger("coursekit.nbtest")
     log.addHandler(logging.NullHandler())
     log.propagate = False
+    log.setLevel(logging.CRITICAL + 1)
     return log
 
 

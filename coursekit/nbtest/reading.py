@@ -45,14 +45,12 @@ def read_notebook(path: Path, *, name: str | None = None) -> NotebookNode:
         warnings.simplefilter("ignore", MissingIDFieldWarning)
         warnings.simplefilter("ignore", DuplicateCellId)
         try:
-            nbformat.validate(content, repair_duplicate_cell_ids=False)
+            nbformat.validate(content)
+            notebook = nbformat.reads(json.dumps(content), as_version=4)
         except nbformat.ValidationError as error:
-            problem = str(error).splitlines()[0]
+            problem = str(getattr(error, "message", error)).splitlines()[0]
             msg = f"{name} is not a valid notebook: {problem}. {_RESTORE.format(path=name)}"
             raise NotebookError(msg) from None
-        except TypeError:  # an nbformat that does not know the argument
-            pass
-        notebook = nbformat.reads(json.dumps(content), as_version=4)
     _check_content(notebook, name)
     return notebook
 

@@ -4,6 +4,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+# Loaded once here, not again in each run of pytest inside this one.
+import coursekit.nbtest.items
+import coursekit.nbtest.pictures  # noqa: F401
+
 
 class Notebooks:
     """Makes cells with stored outputs, and writes them to files."""
@@ -11,8 +15,8 @@ class Notebooks:
     def __init__(self, folder):
         self.folder = folder
 
-    def cell(self, source, *outputs, tags=(), count=True):
-        """Make a code cell; `count` is its execution count, True for the next one."""
+    def cell(self, source, *outputs, tags=(), count=0):
+        """Make a code cell; `count` is its execution count, 0 for the next one."""
         cell = new_code_cell(source, outputs=list(outputs), execution_count=count)
         if tags:
             cell.metadata["tags"] = list(tags)
@@ -37,7 +41,7 @@ class Notebooks:
         """Write a notebook and return its path."""
         cells = [self.cell(cell) if isinstance(cell, str) else cell for cell in cells]
         for number, cell in enumerate(cells, start=1):
-            if cell.cell_type == "code" and cell.execution_count is True:
+            if cell.cell_type == "code" and cell.execution_count == 0:
                 cell.execution_count = number
         path = self.folder / name
         nbformat.write(new_notebook(cells=cells, metadata=metadata), path)

@@ -137,3 +137,14 @@ def test_what_is_not_measured_says_why():
     assert str(PeakMemory(None, "no peak kept")) == "not measured (no peak kept)"
     assert str(PeakMemory(3 * 2**20)) == "3.0 MiB"
     assert format_bytes(1023) == "1023 B"
+
+
+def test_captured_output_does_not_delay_the_end_of_a_cell(run):
+    """The reply to a cell was overlooked, once in some thirty cells, until the time-out."""
+    code = "box = ipywidgets.Output()\nwith box:\n    print('captured')\nbox"
+    record = run("import ipywidgets", *[code] * 60, timeout=30)
+    assert record.failure is None
+    assert max(record.cell_seconds.values()) < 20
+    assert record.notebook.cells[1].outputs[0]["data"]["text/plain"].startswith("Output(")
+    widgets = record.notebook.metadata.widgets.values()
+    assert "captured" in str(*widgets)
