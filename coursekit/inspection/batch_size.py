@@ -6,6 +6,7 @@ How sizes are searched is not known here, only what a batch takes.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -112,28 +113,19 @@ def largest_batch(
     """
     _check(model, shape, budget_bytes, reserve_bytes, limit)
     device = device_of(unwrap(model))
-    if device.type in {"cpu", "meta"}:
-        if budget_bytes is None:
-            msg = (
-                "On a CPU the largest batch is searched within a budget, because exhausting "
-                "its memory would stop everything that runs on it. Give budget_bytes, as in "
-                "budget_bytes=2 * 2**30."
-            )
-            raise SettingsError(msg)
-        what, reserved = "saved for backward", reserve_bytes
-
-        def measure(size: int) -> int | None:
-            return measure_saved_bytes(model, shape, batch_size=size)
+    if makes_steps(device):
+        held = reserve_bytes if budget_bytes is None else 0  # else it is counted
+        what, measure = "allocated", partial(_measure_step, model, shape, device, held)
+    elif budget_bytes is None:
+        msg = (
+            "On a CPU the largest batch is searched within a budget, because exhausting its "
+            "memory would stop everything that runs on it. Give budget_bytes, as in "
+            "budget_bytes=2 * 2**30."
+        )
+        raise SettingsError(msg)
     else:
-        what, reserved = "allocated", 0 if budget_bytes is None else reserve_bytes
-        really_reserved = reserve_bytes if budget_bytes is None else 0
-
-        def measure(size: int) -> int | None:
-            return measure_step(
-                model, (size, *shape), device=device, reserve_bytes=really_reserved
-            )
-
-    trials = _search(measure, budget_bytes, reserved, limit)
+        what, measure = "saved for backward", partial(_measure_saved, model, shape)
+    trials = _search(measure, budget_bytes, reserve_bytes, limit)
     best = max((trial for trial in trials if trial.fits), default=None)
     if best is None:
         raise SettingsError(_nothing_fits(trials, budget_bytes, reserve_bytes))
@@ -145,6 +137,11 @@ def largest_batch(
         is_limit=best.size == limit,
         trials=trials,
     )
+
+
+def makes_steps(device: torch.device) -> bool:
+    """Return whether the memory of a device may be exhausted without harm to others."""
+    return device.type not in {"cpu", "meta"}
 
 
 def measure_step(
@@ -185,6 +182,16 @@ def measure_step(
             return None
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device)
+
+
+def _measure_step(
+    model: nn.Module, shape: Sequence[int], device: torch.device, held: int, size: int
+) -> int | None:
+    return measure_step(model, (size, *shape), device=device, reserve_bytes=held)
+
+
+def _measure_saved(model: nn.Module, shape: Sequence[int], size: int) -> int:
+    return measure_saved_bytes(model, shape, batch_size=size)
 
 
 def _search(

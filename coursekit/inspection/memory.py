@@ -123,7 +123,10 @@ class MemoryMonitor(Callback):
         sampler.take_boundary()
         self._stop = threading.Event()
         self._thread = threading.Thread(
-            target=_watch, args=(sampler, self._interval, self._stop), daemon=True
+            target=_watch,
+            args=(sampler, self._interval, self._stop),
+            name="memory sampler",
+            daemon=True,
         )
         self._saved, self._devices = saved, devices
         self._thread.start()
