@@ -23,13 +23,13 @@ _HOOKS = (
     "_forward_hooks",
     "_forward_hooks_always_called",
     "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs",
     "_load_state_dict_post_hooks",
     "_load_state_dict_pre_hooks",
     "_state_dict_hooks",
     "_state_dict_pre_hooks",
 )
+_REGISTERED = ("_buffers", "_modules", "_parameters")
 _ATOMS = (bool, int, float, complex, str, bytes, type(None), type)
 T = TypeVar("T")
 
@@ -97,18 +97,24 @@ def _imitate_module(model: nn.Module, memo: dict[int, Any], device: Any) -> nn.M
             _note_tensors(values, memo, device)
     for module, twin in zip(modules, copies, strict=True):
         for name, value in module.__dict__.items():
-            if name in _HOOKS:
-                value = _kept_hooks(name, value)
-            twin.__dict__[name] = _copy_or_share(value, memo)
+            twin.__dict__[name] = _copy_field(name, value, memo)
     return copies[0]
 
 
-def _kept_hooks(name: str, hooks: Any) -> Any:
-    """Return the hooks that belong to the forward pass: weight norm, pruning and so on."""
-    if name != "_forward_pre_hooks":
+def _copy_field(name: str, value: Any, memo: dict[int, Any]) -> Any:
+    if name == "_forward_pre_hooks":
+        return _kept_hooks(value, memo)
+    if name in _HOOKS:
         return OrderedDict()
+    if name in _REGISTERED:  # not by deepcopy, which takes half the time of the whole
+        return type(value)((key, memo.get(id(part), part)) for key, part in value.items())
+    return _copy_or_share(value, memo)
+
+
+def _kept_hooks(hooks: Any, memo: dict[int, Any]) -> Any:
+    """Return the hooks that belong to the forward pass: weight norm, pruning and so on."""
     return OrderedDict(
-        (key, hook)
+        (key, _copy_or_share(hook, memo))
         for key, hook in hooks.items()
         if type(hook).__module__.startswith("torch.nn.utils.")
         or isinstance(hook, BasePruningMethod)
@@ -118,6 +124,8 @@ def _kept_hooks(name: str, hooks: Any) -> Any:
 def _copy_or_share(value: Any, memo: dict[int, Any]) -> Any:
     if isinstance(value, _ATOMS):
         return value
+    if type(value) in {tuple, set} and all(isinstance(part, _ATOMS) for part in value):
+        return value if isinstance(value, tuple) else set(value)
     try:
         return copy.deepcopy(value, memo)
     except Exception:  # noqa: BLE001 - locks, files, generators: whatever cannot be copied
