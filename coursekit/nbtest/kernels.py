@@ -3,6 +3,7 @@
 Nothing here knows of cells.
 """
 
+import asyncio
 import logging
 import math
 import os
@@ -28,6 +29,7 @@ from coursekit.nbtest.memory import PeakMemory, read_peak_memory
 __all__ = ["Kernel", "KernelStartError", "silent_log"]
 
 _LOOK_AGAIN = 0.25  # seconds
+_TIDY_UP = 10.0  # seconds that a kernel may take to end by itself
 
 
 class KernelStartError(Exception):
@@ -154,7 +156,9 @@ class Kernel:
         """Stop the process; without `now` it may tidy up first."""
         try:
             if self._manager.has_kernel:
-                await self._manager.shutdown_kernel(now=now)
+                if not now:
+                    await self._tidy_up()
+                await self._manager.shutdown_kernel(now=True)
         finally:
             if self.client is not None:
                 self.client.stop_channels()
@@ -162,6 +166,15 @@ class Kernel:
             if self._words is not None:
                 self._words.close()
                 self._words = None
+
+    async def _tidy_up(self) -> None:
+        """Ask the kernel to end by itself, and wait; the manager waits in longer steps."""
+        await self._manager.request_shutdown()
+        end = monotonic() + _TIDY_UP
+        while self._process is not None and self._process.poll() is None:
+            if monotonic() > end:
+                return
+            await asyncio.sleep(0.01)
 
     def kill(self) -> None:
         """End what is left of the process, and what it started and left behind."""
