@@ -86,8 +86,12 @@ def _say_skeleton(before: list[Token], after: list[Token]) -> str:
         if _skeleton([old]) != _skeleton([new]):
             return f"The text differs: stored {_quote(old)}, fresh {_quote(new)}."
     if len(before) > len(after):
-        return f"The text ends early: {_quote(before[len(after)])} is missing."
-    return f"The text goes on: {_quote(after[len(before)])} is new."
+        return f"The text ends early: {_first_of(before[len(after) :])} is missing."
+    return f"The text goes on: {_first_of(after[len(before) :])} is new."
+
+
+def _first_of(tokens: list[Token]) -> str:
+    return _quote(next((token for token in tokens if token.kind != "end"), tokens[0]))
 
 
 def _quote(token: Token) -> str:
