@@ -23,7 +23,11 @@ _ALIKE = {"radd": "add", "rsub": "sub", "rmul": "mul", "rdiv": "div", "rtruediv"
 
 
 class PositionTracker(TorchFunctionMode):
-    """Knows the signal of every tensor that was computed from an image while it is active."""
+    """Knows the signal of every tensor that was computed from an image while it is active.
+
+    While a mode like this one is active, torch's attention does not take its fast path,
+    one operation of which no counter knows anything.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -92,6 +92,9 @@ def test_parts_that_are_not_called_have_a_row_and_their_parameters():
         layer = nn.MultiheadAttention(64, 4)
     summary = summarize(layer, example=(torch.rand(7, 2, 64, device="meta"),) * 3)
     row = summary.table.iloc[1]
+    names = summarize(on_meta("vit_b_16"), (3, 224, 224)).table["name"].tolist()
+    place = names.index("encoder.layers.encoder_layer_3.self_attention.out_proj")
+    assert names[place - 1] == "encoder.layers.encoder_layer_3.self_attention"
     assert (row["name"], row["call"], row["output_shape"]) == ("out_proj", 0, None)
     assert row["parameters"] == 64 * 64 + 64
     assert summary.n_used == summary.n_parameters == 16_640  # read by its parent
@@ -164,6 +167,30 @@ def test_fields_say_the_whole_image_or_that_they_are_not_known(layers, field):
     found = table["receptive_field"].iloc[-1]
     assert found == field
     assert table["receptive_field"].iloc[1] == (3, 3)
+
+
+class Windows(nn.Module):
+    """Split the axes into windows, then mix within them: what it sees cannot be told."""
+
+    def forward(self, x):
+        x = x.reshape(*x.shape[:2], 2, 3, 2, 3)
+        return functional.layer_norm(x, (3,)).reshape(*x.shape[:2], 6, 6)
+
+
+class Paste(nn.Module):
+    """Write shifted pixels into a copy."""
+
+    def forward(self, x):
+        copy = x.clone()
+        copy[:, :, 1:] = x[:, :, :-1]
+        return copy
+
+
+@pytest.mark.parametrize("layer", [Windows(), Paste()])
+def test_a_field_that_cannot_be_told_is_not_guessed(layer):
+    table = summarize(nn.Sequential(nn.Conv2d(3, 4, 3), layer), (3, 8, 8)).table
+    assert table["receptive_field"].iloc[1] == (3, 3)
+    assert table["receptive_field"].iloc[2] is None
 
 
 def test_a_token_of_a_transformer_sees_its_patch_until_attention_mixes_them():
