@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryMonitor", "track_memory"]
 
-_SHARE = 200  # a sample's own time is at most one of so many parts of the time
+_SHARE = 300  # a sample's own time is at most one of so many parts of the time
 _MANY = 5_000  # samples, after which they are taken half as often
 
 
