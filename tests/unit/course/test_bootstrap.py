@@ -202,6 +202,8 @@ def test_the_first_lesson_runs_whole_from_the_installed_wheel(colab, tmp_path):
     done = subprocess.run(
         [python, "-m", "coursekit.cli", "run", "01"],
         cwd=tmp_path,
+        # nbconvert's templates are no part of a package: an installation puts them here.
+        env={**os.environ, "JUPYTER_PATH": str(Path(sys.prefix, "share", "jupyter"))},
         capture_output=True,
         text=True,
     )
