@@ -5,6 +5,7 @@ here knows how cells are executed or compared, or of pytest's options of its own
 """
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from nbval import plugin as nbval
 
 from coursekit.errors import NotebookError
 from coursekit.nbtest.budgets import read_budget
+from coursekit.nbtest.coverage_kernel import CoverageKernel
 from coursekit.nbtest.difference import Difference
 from coursekit.nbtest.directives import Directives, read_directives
 from coursekit.nbtest.outputs import compare_outputs
@@ -88,7 +90,9 @@ class NotebookFile(nbval.IPyNbFile):
 
     def setup(self) -> None:
         """Start the kernel; that it did not start is what its first cell says."""
-        self.setup_sanitize_files()
+        self.start_error = self._read_sanitize_file()
+        if self.start_error:
+            return
         option = self.config.option
         self.kernel = NotebookSession(
             self.nb,
@@ -102,6 +106,17 @@ class NotebookFile(nbval.IPyNbFile):
         self.start_error = failure.error if failure else ""
         if not failure and getattr(option, "cov_source", None):
             nbval.setup_coverage(self.config, CoverageKernel(self.kernel), self.fspath)
+
+    def _read_sanitize_file(self) -> str:
+        """Read the replacements that were asked for, and return what is wrong with them."""
+        path = self.config.option.nbval_sanitize_with
+        try:
+            self.setup_sanitize_files()
+            for pattern in self.sanitize_patterns:
+                re.compile(pattern)
+        except (OSError, UnicodeDecodeError, re.error) as error:
+            return f"{path}, named by --nbval-sanitize-with, cannot be used: {error}."
+        return ""
 
     def _kernel_name(self) -> str | None:
         option = self.config.option
@@ -168,7 +183,7 @@ class NotebookCell(nbval.IPyNbCell):
             reason = f"not run: {notebook.stopped_at} failed"
             raise pytest.skip.Exception(reason, _use_item_location=True)
         if notebook.start_error:
-            notebook.stopped_at = "the start of the kernel"
+            notebook.stopped_at = "the start"
             raise CellError(f"{notebook.shown_path}: {notebook.start_error}")
         run = notebook.run(self)
         self._record(run)
@@ -243,22 +258,6 @@ class NotebookCell(nbval.IPyNbCell):
 
     def _cure(self, words: str) -> str:
         return f"{words}: coursekit refresh {self.parent.shown_path}"
-
-
-class CoverageKernel:
-    """A session in the form that nbval's coverage expects of a kernel."""
-
-    def __init__(self, session: NotebookSession) -> None:
-        self._session = session
-        self.language = session.language
-        self.kc = self
-
-    def execute(self, code: str, **_: Any) -> None:
-        """Execute code and wait for its end."""
-        self._session.run_silently(code)
-
-    def await_idle(self, *_: Any) -> None:
-        """Do nothing: the code was waited for."""
 
 
 def with_our_files(

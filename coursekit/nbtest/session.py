@@ -144,6 +144,7 @@ class NotebookSession:
         CellRun
         """
         begin = time.perf_counter()
+        was_finished, self._is_finished = self._is_finished, False  # until it has ended
         failure = self._run(self._execute(index, may_raise=may_raise))
         seconds = time.perf_counter() - begin
         if failure is None or failure.kind == "error":
@@ -151,7 +152,7 @@ class NotebookSession:
         else:
             self._kernel.kill()
             self.is_running = False
-        self._is_finished = self._is_finished and failure is None
+        self._is_finished = was_finished and failure is None
         return CellRun(seconds, failure)
 
     def outputs_of(self, index: int) -> list[NotebookNode]:

@@ -2,7 +2,7 @@
 
 Each mutant is a cell that was changed after its outputs were stored. It stands below its
 original, which must pass, and the original stands below it again, so that what the mutant
-changed is put back. The two rates are printed.
+changed is put back. The two rates are printed at the end.
 """
 
 import json
@@ -213,10 +213,13 @@ MACHINES = {
     "four threads": ("OMP_NUM_THREADS=4", "OPENBLAS_NUM_THREADS=4"),
     "ATen without vectors": ("ATEN_CPU_CAPABILITY=default",),
     "ATen with AVX2": ("ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=ALL"),
-    "oneDNN with AVX2": ("ONEDNN_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY="),
+    "oneDNN with AVX2, ATen without": (
+        "ONEDNN_MAX_CPU_ISA=AVX2",
+        "ATEN_CPU_CAPABILITY=default",
+    ),
     "oneDNN with SSE4.1": ("ONEDNN_MAX_CPU_ISA=SSE41",),
     "MKL the same everywhere": ("MKL_CBWR=COMPATIBLE",),
-    "MKL as it likes": ("MKL_ENABLE_INSTRUCTIONS=AVX512", "OPENBLAS_CORETYPE="),
+    "MKL as it likes": ("MKL_ENABLE_INSTRUCTIONS=AVX512", "OPENBLAS_CORETYPE=Sandybridge"),
     "a wide terminal": ("COLUMNS=240", "LINES=80"),
     "a narrow terminal": ("COLUMNS=40",),
     "a dumb terminal": ("TERM=dumb", "NO_COLOR=1"),
@@ -260,14 +263,8 @@ if sys.platform != "win32":
 
 @pytest.fixture(scope="module")
 def rates():
-    """Count mutants as they are tried; print both rates at the end."""
-    tried = {"breaking": {}, "harmless": {}}
-    yield tried
-    caught, passed = (list(tried[kind].values()) for kind in ("breaking", "harmless"))
-    print(
-        f"\nbreaking mutants caught: {sum(caught)} of {len(caught)}"
-        f"\nharmless mutants failing: {len(passed) - sum(passed)} of {len(passed)}"
-    )
+    """Give the record of what was tried: name to whether it came out right."""
+    return {"breaking": {}, "harmless": {}}
 
 
 @pytest.fixture
@@ -464,8 +461,16 @@ def test_another_machine_or_day_passes(tests_of, machine_cells, tmp_path, rates,
     assert not failed
 
 
-def test_there_are_enough_mutants(rates):
-    assert len(rates["breaking"]) >= 40
-    assert len(rates["harmless"]) >= 15
-    assert all(rates["breaking"].values())
-    assert all(rates["harmless"].values())
+def test_every_breaking_mutant_is_caught_and_no_harmless_one_fails(rates, capsys):
+    caught, passed = (list(rates[kind].values()) for kind in ("breaking", "harmless"))
+    with capsys.disabled():
+        print(
+            f"\nbreaking mutants caught: {sum(caught)} of {len(caught)}"
+            f"\nharmless mutants failing: {len(passed) - sum(passed)} of {len(passed)}"
+        )
+    if len(passed) < len(HARMLESS) + len(MACHINES):
+        pytest.skip("only a part of the mutants was tried")
+    assert len(caught) >= 40
+    assert len(passed) >= 15
+    assert all(caught)
+    assert all(passed)

@@ -93,6 +93,28 @@ def test_a_sanitize_file_replaces_text_on_both_sides(notebooks, pytester, run):
     run(f"--nbval-sanitize-with={rules}").assert_outcomes(passed=2)
 
 
+def test_a_sanitize_file_that_cannot_be_used_is_told(notebooks, pytester, run):
+    notebooks.write("1;", "2;")
+    pytester.path.joinpath("rules.cfg").write_text("regex: (\nreplace: a\n")
+    for name, words in (("rules.cfg", "*unterminated*"), ("none.cfg", "*No such file*")):
+        result = run(f"--nbval-sanitize-with={name}")
+        result.assert_outcomes(failed=1, skipped=1)
+        result.stdout.fnmatch_lines([f"*{name}, named by --nbval-sanitize-with*{words}"])
+
+
+def test_coverage_of_what_a_notebook_imports_is_measured(notebooks, pytester, run):
+    pytester.makepyfile(imported="def double(x):\n    return 2 * x")
+    pytester.makeconftest(
+        "def pytest_configure(config):\n"
+        "    config.option.cov_source, config.option.cov_config = ['.'], False\n"
+    )
+    notebooks.write(
+        notebooks.cell("import imported\nimported.double(4)", notebooks.value("8"))
+    )
+    run().assert_outcomes(passed=1)
+    assert list(pytester.path.glob(".coverage*nbval*"))
+
+
 def test_a_conftest_can_leave_out_kinds_of_output(notebooks, pytester, run):
     notebooks.write(
         notebooks.cell(
