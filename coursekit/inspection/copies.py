@@ -19,7 +19,8 @@ class Keeper:
     to that tensor. On the CPU torch can let two tensors share memory until one of them is
     written to, and copy it then. Most outputs are never written to, so this costs a
     fraction of copying them all. The writer must be torch: memory that came from outside
-    the pass may be written to by others (NumPy, a loader), so it is copied at once.
+    the pass may be written to by others (NumPy, a loader), so it is copied at once. Sharing
+    has one limit: torch refuses ``resize_`` on a tensor while it shares its memory.
     """
 
     def __init__(self) -> None:

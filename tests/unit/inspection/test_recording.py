@@ -238,6 +238,19 @@ def test_what_a_part_returns_outside_a_pass_is_copied():
     assert torch.equal(recorded["0"], torch.ones(1, 2))
 
 
+def test_a_pass_that_failed_is_over():
+    model = nn.Sequential(nn.Identity(), nn.Linear(2, 2))
+    values = torch.ones(1, 2)
+    array = values.numpy()
+    with record_activations(model, "0") as recorded:
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+            model(torch.ones(1, 3))
+        recorded.clear()
+        model[0](values)
+    array[...] = 7
+    assert torch.equal(recorded["0"], torch.ones(1, 2))
+
+
 @pytest.mark.parametrize("writer", ["torch", "numpy"])
 def test_later_writing_changes_neither_the_recording_nor_the_output(writer):
     model = nn.Sequential(nn.Linear(2, 2))
