@@ -12,6 +12,7 @@ LAYERS = (
     ("errors", "seeds", "devices"),
     ("assets",),
     ("datasets",),
+    ("transforms",),
     ("models",),
     ("training",),
     ("inspection",),
@@ -26,7 +27,7 @@ ROWS = {name: row for row, names in enumerate(LAYERS) for name in names}
 
 # What a layer must not know of, though it stands above it in the stack.
 UNKNOWN = {
-    "models": {"datasets"},
+    "models": {"datasets", "transforms"},
     "inspection": {"datasets"},
     "assets": {"numpy", "torch"},
 }
