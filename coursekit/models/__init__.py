@@ -12,6 +12,9 @@ build_residual, ResidualNet
 build_zfnet
     AlexNet's relative with smaller kernels in its first layer.
 
+find_head
+    The name of the layer of a classifier that makes the logits.
+
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
 DenseBlock
@@ -25,6 +28,7 @@ SqueezeExcitation
 """
 
 from coursekit.models.dense import DenseBlock
+from coursekit.models.heads import find_head
 from coursekit.models.inception import Inception, NaiveInception
 from coursekit.models.lenet import build_lenet
 from coursekit.models.mlp import build_mlp, build_mlp_of_size
@@ -50,4 +54,5 @@ __all__ = [
     "build_mlp_of_size",
     "build_residual",
     "build_zfnet",
+    "find_head",
 ]
