@@ -18,6 +18,14 @@ plot_bars, plot_confusion
     Bars with their numbers, and which class was taken for which.
 plot_bubbles
     Things that differ in three numbers, such as cost, accuracy and size.
+show_neighbors
+    Queries and what was found for them, right or wrong.
+show_feature_maps
+    What the channels of layers answer to one image.
+plot_map
+    Points in a plane by class, with some of the images that they stand for.
+plot_trade_off
+    What one gains against what one pays, as a setting is turned.
 plot_memory
     Memory over time, with the names of what happened.
 plot_signal, plot_spectrogram
@@ -36,13 +44,17 @@ from coursekit.figures.diagrams import (
     draw_window,
     show_flattened,
 )
+from coursekit.figures.embedding_maps import plot_map
+from coursekit.figures.feature_maps import show_feature_maps
 from coursekit.figures.fields import show_receptive_field
 from coursekit.figures.figure import Figure
 from coursekit.figures.images import show_before_after, show_images
 from coursekit.figures.matrices import show_matrix, show_weights
 from coursekit.figures.memory import plot_memory
+from coursekit.figures.neighbors import show_neighbors
 from coursekit.figures.sound import plot_signal, plot_spectrogram
 from coursekit.figures.style import COLORS
+from coursekit.figures.trade_off import plot_trade_off
 
 __all__ = [
     "COLORS",
@@ -54,13 +66,17 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_history",
+    "plot_map",
     "plot_memory",
     "plot_signal",
     "plot_spectrogram",
+    "plot_trade_off",
     "show_before_after",
+    "show_feature_maps",
     "show_flattened",
     "show_images",
     "show_matrix",
+    "show_neighbors",
     "show_receptive_field",
     "show_weights",
 ]
