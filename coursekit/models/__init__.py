@@ -12,8 +12,9 @@ build_residual, ResidualNet
 build_zfnet
     AlexNet's relative with smaller kernels in its first layer.
 
-find_head
-    The name of the layer of a classifier that makes the logits.
+find_head, replace_head, put_head
+    The layer of a classifier that makes the logits: its name, and a copy of the model with a
+    new one or with one that was fitted elsewhere.
 
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
@@ -32,6 +33,7 @@ from coursekit.models.heads import find_head
 from coursekit.models.inception import Inception, NaiveInception
 from coursekit.models.lenet import build_lenet
 from coursekit.models.mlp import build_mlp, build_mlp_of_size
+from coursekit.models.replacing import put_head, replace_head
 from coursekit.models.residual import BasicBlock, Bottleneck, PaddedShortcut
 from coursekit.models.residual_nets import ResidualNet, build_residual
 from coursekit.models.separable import DepthwiseSeparable, InvertedResidual
@@ -55,4 +57,6 @@ __all__ = [
     "build_residual",
     "build_zfnet",
     "find_head",
+    "put_head",
+    "replace_head",
 ]

@@ -9,7 +9,7 @@ from torch import nn
 
 from coursekit.errors import SettingsError
 
-__all__ = ["find_head", "is_head_layer"]
+__all__ = ["configured_heads", "find_head", "is_head_layer"]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _USUAL_NAMES = ("fc", "classifier", "head", "heads")
@@ -77,7 +77,7 @@ def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     if is_head_layer(model):
         yield "", model
         return
-    for name in _configured_names(model):
+    for name in configured_heads(model):
         if name in children:
             yield name, children[name]
             return
@@ -92,7 +92,7 @@ def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield "", model
 
 
-def _configured_names(model: nn.Module) -> tuple[str, ...]:
+def configured_heads(model: nn.Module) -> tuple[str, ...]:
     """Return what timm's configuration of `model` calls its heads, the main one first."""
     for attribute in ("pretrained_cfg", "default_cfg"):
         configuration = getattr(model, attribute, None)
