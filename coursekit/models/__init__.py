@@ -15,6 +15,8 @@ build_zfnet
 find_head, replace_head, put_head
     The layer of a classifier that makes the logits: its name, and a copy of the model with a
     new one or with one that was fitted elsewhere.
+layer_groups, LayerGroup
+    A model's layers and blocks from its input to its head.
 
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
@@ -29,6 +31,7 @@ SqueezeExcitation
 """
 
 from coursekit.models.dense import DenseBlock
+from coursekit.models.depth import LayerGroup, layer_groups
 from coursekit.models.heads import find_head
 from coursekit.models.inception import Inception, NaiveInception
 from coursekit.models.lenet import build_lenet
@@ -47,6 +50,7 @@ __all__ = [
     "DepthwiseSeparable",
     "Inception",
     "InvertedResidual",
+    "LayerGroup",
     "NaiveInception",
     "PaddedShortcut",
     "ResidualNet",
@@ -57,6 +61,7 @@ __all__ = [
     "build_residual",
     "build_zfnet",
     "find_head",
+    "layer_groups",
     "put_head",
     "replace_head",
 ]

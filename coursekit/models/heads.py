@@ -4,15 +4,28 @@ Nothing here changes a model, or knows what its logits mean.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from torch import nn
 
 from coursekit.errors import SettingsError
 
-__all__ = ["configured_heads", "find_head", "is_head_layer"]
+__all__ = [
+    "Head",
+    "HeadSize",
+    "configured_heads",
+    "find_head",
+    "head_layers",
+    "head_size",
+    "is_head_layer",
+]
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _USUAL_NAMES = ("fc", "classifier", "head", "heads")
+
+
+class Head(nn.Sequential):
+    """Layers that stand together in the place of a head, so that they are found together."""
 
 
 def find_head(model: nn.Module) -> str:
@@ -32,6 +45,8 @@ def find_head(model: nn.Module) -> str:
     -------
     str
         For ``model.get_submodule``: an `nn.Linear`, or a 1x1 convolution as in SqueezeNet.
+        Where several layers stand in the place of one - made by `replace_head`, or an
+        `nn.Sequential` called ``fc`` or ``head`` - it names all of them.
 
     Raises
     ------
@@ -44,15 +59,13 @@ def find_head(model: nn.Module) -> str:
     '2'
     """
     empty = []
-    for name, part in _candidates(model):
-        layers = [
-            f"{name}.{inner}".strip(".")
-            for inner, layer in part.named_modules()
-            if is_head_layer(layer)
-        ]
-        if layers:
-            return layers[-1]
-        empty.append(f"its {name!r} is {_short(part)}")
+    for place in _places(model):
+        part = model.get_submodule(place.name)
+        if found := [name for name, layer in part.named_modules() if is_head_layer(layer)]:
+            if place.is_whole and isinstance(part, nn.Sequential):
+                return place.name
+            return _outermost(model, f"{place.name}.{found[-1]}".strip("."))
+        empty.append(f"its {place.name!r} is {_short(part)}")
     raise _no_head(model, empty[0] if empty else "its last layer with weights is neither")
 
 
@@ -71,25 +84,59 @@ def is_head_layer(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Linear)
 
 
-def _candidates(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+class HeadSize(NamedTuple):
+    """What goes into a head and comes out of it."""
+
+    n_features: int
+    n_classes: int
+
+
+def head_layers(head: nn.Module) -> list[nn.Module]:
+    """Return the layers of `head` that could each be one, in order."""
+    return [layer for layer in head.modules() if is_head_layer(layer)]
+
+
+def head_size(head: nn.Module) -> HeadSize:
+    """Return the sizes of a head of one or several layers."""
+    first, *_, last = [*head_layers(head)] * 2
+    n_features = getattr(first, "in_features", None) or first.in_channels
+    return HeadSize(n_features, getattr(last, "out_features", None) or last.out_channels)
+
+
+class _Place(NamedTuple):
+    """Where the head may be, and whether everything there belongs to it."""
+
+    name: str
+    is_whole: bool
+
+
+def _places(model: nn.Module) -> Iterator[_Place]:
     """Yield the parts of `model` that may hold the head, the surest first."""
-    children = dict(model.named_modules())
+    parts = dict(model.named_modules())
     if is_head_layer(model):
-        yield "", model
+        yield _Place("", is_whole=True)
         return
     for name in configured_heads(model):
-        if name in children:
-            yield name, children[name]
+        if name in parts:
+            yield _Place(name, is_whole=True)
             return
     if callable(get_classifier := getattr(model, "get_classifier", None)):
         heads = get_classifier()
         first = heads[0] if isinstance(heads, tuple | list) else heads
-        yield from [(name, part) for name, part in children.items() if part is first][:1]
-    usual = [name for name in _USUAL_NAMES if name in children]
-    yield from [(name, children[name]) for name in usual]
+        same = [name for name, part in parts.items() if part is first]
+        yield from [_Place(name, is_whole=True) for name in same[:1]]
+    usual = [name for name in _USUAL_NAMES if name in parts]
+    yield from [_Place(name, is_whole=name in ("fc", "head")) for name in usual]
     is_encoder = getattr(model, "num_classes", None) == 0  # of timm
     if not usual and not is_encoder and _ends_in_logits(model):
-        yield "", model
+        yield _Place("", is_whole=False)
+
+
+def _outermost(model: nn.Module, name: str) -> str:
+    """Return the name of the `Head` that layer `name` is in, or else its own."""
+    ends = [i for i, letter in enumerate(name) if letter == "."]
+    around = [name[:end] for end in ends]
+    return next((n for n in around if isinstance(model.get_submodule(n), Head)), name)
 
 
 def configured_heads(model: nn.Module) -> tuple[str, ...]:

@@ -14,7 +14,14 @@ from torch import nn
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.models.checks import check_counts
-from coursekit.models.heads import configured_heads, find_head, is_head_layer
+from coursekit.models.heads import (
+    Head,
+    configured_heads,
+    find_head,
+    head_layers,
+    head_size,
+    is_head_layer,
+)
 from coursekit.models.names import get_part
 from coursekit.seeds import seeded
 
@@ -82,7 +89,7 @@ def replace_head(
         msg = f"auxiliary must be 'replace' or 'drop', got {auxiliary!r}."
         raise SettingsError(msg)
     name = find_head(model) if layer is None else layer
-    old = _head_layer(model, name)
+    old = _old_head(model, name)
     changed = deepcopy(model)
     others = other_heads(model, name)
     if auxiliary == "drop":
@@ -93,7 +100,7 @@ def replace_head(
         changed = _with_part(changed, other, new)
     with seeded(seed, "head"):
         head = _make_head(old, n_classes, tuple(hidden), dropout)
-    _tell_n_classes(changed, name, _n_outputs(old), n_classes)
+    _tell_n_classes(changed, name, head_size(old).n_classes, n_classes)
     return _with_part(changed, name, head)
 
 
@@ -131,22 +138,26 @@ def put_head(model: nn.Module, head: nn.Module, *, layer: str | None = None) -> 
     all positions, so that they stay those of the averaged features.
     """
     name = find_head(model) if layer is None else layer
-    old = _head_layer(model, name)
-    linear = [part for part in head.modules() if isinstance(part, nn.Linear)]
-    if not linear:
+    old = _old_head(model, name)
+    if not any(isinstance(part, nn.Linear) for part in head.modules()):
         msg = f"A head has a linear layer, but {type(head).__name__} has none."
         raise SettingsError(msg)
-    if linear[0].in_features != _n_inputs(old):
+    (n_features, n_classes), before = head_size(head), head_size(old)
+    if n_features != before.n_features:
         msg = (
-            f"The head was made for {linear[0].in_features} features, but {name!r} of "
-            f"{type(model).__name__} is given {_n_inputs(old)}. Embed with this model first."
+            f"The head was made for {n_features} features, but {name!r} of "
+            f"{type(model).__name__} is given {before.n_features}. Embed with this model first."
         )
         raise ShapeError(msg)
-    changed, new = deepcopy(model), deepcopy(head).to(old.weight)
-    if not isinstance(old, nn.Linear):
-        new = _as_convolution(new, old)
+    sample = head_layers(old)[0]
+    changed, new = deepcopy(model), deepcopy(head).to(sample.weight)
+    if not isinstance(sample, nn.Linear):
+        new = _as_convolution(new, sample)
         _drop_activation(changed, name)
-    _tell_n_classes(changed, name, _n_outputs(old), linear[-1].out_features)
+    if not is_head_layer(new):
+        layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
+        new = Head(OrderedDict(layers))
+    _tell_n_classes(changed, name, before.n_classes, n_classes)
     return _with_part(changed, name, new.train(old.training))
 
 
@@ -155,7 +166,7 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
 
     The latter are the last head layers of children called ``aux...``, with as many outputs.
     """
-    n_outputs = _n_outputs(get_part(model, name))
+    n_classes = head_size(get_part(model, name)).n_classes
     found = [other for other in configured_heads(model) if other != name]
     for child, part in model.named_children():
         if child.lower().startswith("aux"):
@@ -164,16 +175,20 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
     return [
         other
         for other in found
-        if is_head_layer(layer := get_part(model, other)) and _n_outputs(layer) == n_outputs
+        if head_layers(part := get_part(model, other))
+        and head_size(part).n_classes == n_classes
     ]
 
 
-def _head_layer(model: nn.Module, name: str) -> nn.Module:
+def _old_head(model: nn.Module, name: str) -> nn.Module:
     layer = get_part(model, name)
-    if not is_head_layer(layer):
+    if not is_head_layer(layer) and not (
+        isinstance(layer, nn.Sequential) and head_layers(layer)
+    ):
         msg = (
-            "A head is a linear layer or a 1x1 convolution, but "
-            f"{name!r} is {type(layer).__name__}. find_head(model) names the model's own."
+            "A head is a linear layer or a 1x1 convolution, or some of them in an "
+            f"nn.Sequential, but {name!r} is {type(layer).__name__}. find_head(model) names "
+            "the model's own."
         )
         raise SettingsError(msg)
     return layer
@@ -183,16 +198,17 @@ def _make_head(
     old: nn.Module, n_classes: int, hidden: tuple[int, ...], dropout: float
 ) -> nn.Module:
     """Return new layers in the place of `old`: its inputs, device, type and mode."""
-    sizes = [_n_inputs(old), *hidden, n_classes]
+    sizes = [head_size(old).n_features, *hidden, n_classes]
+    sample = head_layers(old)[0]
     layers = OrderedDict()
     for number, (size, following) in enumerate(pairwise(sizes), start=1):
         is_last = number == len(sizes) - 1
         if is_last and dropout:
             layers["dropout"] = nn.Dropout(dropout)
-        layers["output" if is_last else f"hidden{number}"] = _like(old, size, following)
+        layers["output" if is_last else f"hidden{number}"] = _like(sample, size, following)
         if not is_last:
             layers[f"relu{number}"] = nn.ReLU()
-    head = layers["output"] if len(layers) == 1 else nn.Sequential(layers)
+    head = layers["output"] if len(layers) == 1 else Head(layers)
     return head.train(old.training)
 
 
@@ -267,14 +283,6 @@ def _tell_n_classes(model: nn.Module, name: str, old: int, new: int) -> None:
         configuration = getattr(model, attribute, None)
         if isinstance(configuration, dict) and "num_classes" in configuration:
             setattr(model, attribute, configuration | {"num_classes": new})
-
-
-def _n_inputs(layer: nn.Module) -> int:
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-
-
-def _n_outputs(layer: nn.Module) -> int:
-    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def _by_name(hidden: Sequence[int]) -> dict[str, int]:
