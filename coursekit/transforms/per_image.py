@@ -1,0 +1,257 @@
+"""`PerImage`: torchvision's random transforms, drawn for each image of a batch.
+
+What a transform does to a batch is in the files `batch_...`; here they are chosen, and batches
+are cut into pieces that stay in the processor's cache.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.transforms import batch_color, batch_filters, batch_geometry, batch_own
+from coursekit.transforms.batch_rows import draw_chosen
+from coursekit.transforms.noise import RandomQuarterTurn, RandomShift, SaltAndPepper
+
+__all__ = ["PerImage"]
+
+_CHUNK = 1 << 16  # pixels of all images that are transformed together on a CPU
+
+_BATCHED: dict[type, Callable[[Any, Tensor], Tensor]] = {
+    v2.RandomHorizontalFlip: batch_geometry.flip_columns_each,
+    v2.RandomVerticalFlip: batch_geometry.flip_rows_each,
+    v2.RandomRotation: batch_geometry.rotate_each,
+    v2.RandomAffine: batch_geometry.affine_each,
+    v2.RandomCrop: batch_geometry.crop_each,
+    v2.RandomResizedCrop: batch_filters.zoom_each,
+    v2.GaussianBlur: batch_filters.blur_each,
+    v2.RandomErasing: batch_filters.erase_each,
+    v2.ColorJitter: batch_color.jitter_each,
+    v2.RandomGrayscale: batch_color.gray_each,
+    v2.RandomInvert: batch_color.invert_each,
+    RandomQuarterTurn: batch_own.turn_each,
+    RandomShift: batch_own.shift_each,
+}
+"""Vectorized forms, for transforms of exactly these types: a subclass may do more."""
+
+_SAME_FOR_ALL = (
+    v2.CenterCrop,
+    v2.GaussianNoise,  # every pixel has draws of its own anyway
+    v2.Grayscale,
+    v2.Identity,
+    v2.Normalize,
+    v2.Pad,
+    v2.RGB,
+    v2.Resize,
+    v2.ToDtype,
+    v2.ToPureTensor,
+    SaltAndPepper,
+)
+"""Transforms that may be given the whole batch."""
+
+_OF_BRIGHTNESS = (v2.ColorJitter, v2.RandomGrayscale, v2.RandomInvert, SaltAndPepper)
+"""Transforms that mean nothing for normalized images."""
+
+
+class PerImage(nn.Module):
+    """Apply random transforms to a batch with draws of its own for each image.
+
+    torchvision's random transforms draw once for what they are given: on a batch, they turn
+    all images by the same angle. Here every image has draws of its own, from the same
+    distribution, and whole batches are computed at once where that is possible.
+
+    Parameters
+    ----------
+    transforms : transform, or sequence of transforms
+        torchvision's of version 2, own ones, or functions of one image (channels, height,
+        width). They are applied in this order.
+
+    Raises
+    ------
+    SettingsError
+        If something is not callable, or a transform of brightness follows `Normalize`.
+    ShapeError, DataError
+        When called with something else than images, or if the images of a batch come out in
+        different sizes.
+
+    Notes
+    -----
+    Called with a batch (n_images, channels, height, width), an image (channels, height,
+    width), or a PIL image, for which it is the transforms alone. Floats run from 0 to 1.
+    Bytes are computed as floats and rounded once, at the end. What is given after the
+    images, such as labels, is returned as it is. What was given is never changed.
+
+    Vectorized are flips, `RandomRotation`, `RandomAffine`, `RandomCrop`,
+    `RandomResizedCrop`, `ColorJitter`, `GaussianBlur`, `RandomErasing`, `RandomGrayscale`,
+    `RandomInvert`, `RandomApply`, `RandomChoice` and this package's own; any other is called
+    for one image at a time.
+
+    Examples
+    --------
+    >>> flip = v2.RandomHorizontalFlip(p=0.5)
+    >>> batch = torch.arange(2.0).expand(5, 1, 1, 2)
+    >>> torch.manual_seed(0) and PerImage(flip)(batch)[:, 0, 0].tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+    """
+
+    def __init__(self, transforms: Callable | Sequence[Callable]) -> None:
+        super().__init__()
+        self.transforms = _flatten(transforms)
+        _check_order(self.transforms)
+        self._gives_float = any(isinstance(t, v2.ToDtype) for t in self.transforms)
+
+    def extra_repr(self) -> str:
+        """Return the transforms, one a line."""
+        return "\n".join(map(str, self.transforms))
+
+    def forward(self, images: Any, *others: Any) -> Any:
+        """Return the transformed images, followed by the `others` as they are.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n_images, channels, height, width) or (channels, height, \
+width), or PIL image
+            Bytes, or floats from 0 to 1.
+        *others : object
+            Labels, for example.
+
+        Returns
+        -------
+        Like `images`, or a tuple with `others`
+        """
+        out = self._transform(images)
+        return (out, *others) if others else out
+
+    def _transform(self, images: Any) -> Any:
+        if isinstance(images, Image.Image):
+            for transform in self.transforms:
+                images = transform(images)
+            return images
+        _check_images(images)
+        batch = images.as_subclass(Tensor)
+        batch = batch[None] if images.ndim == 3 else batch
+        is_bytes = batch.dtype == torch.uint8
+        chunks = [self._transform_chunk(c, is_bytes) for c in _cut(batch)]
+        shapes = sorted({tuple(chunk.shape[1:]) for chunk in chunks})
+        if len(shapes) > 1:
+            raise _different_sizes(shapes)
+        out = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+        out = out[0] if images.ndim == 3 else out
+        if isinstance(images, tv_tensors.TVTensor):
+            return tv_tensors.wrap(out, like=images)
+        return out
+
+    def _transform_chunk(self, batch: Tensor, is_bytes: bool) -> Tensor:
+        batch = batch.float().div_(255) if is_bytes else batch.clone()
+        for transform in self.transforms:
+            batch = _apply(transform, batch)
+        if is_bytes and batch.is_floating_point() and not self._gives_float:
+            return batch.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        return batch
+
+
+def _apply(transform: Callable, batch: Tensor) -> Tensor:
+    """Return a transformed batch; `batch` may be changed."""
+    kind = type(transform)
+    if not len(batch):
+        return batch
+    if kind in _BATCHED and not isinstance(getattr(transform, "fill", None), dict):
+        if not getattr(transform, "expand", False):
+            return _BATCHED[kind](transform, batch)
+    elif kind is v2.RandomApply:
+        return _apply_to_rows(batch, [(transform, draw_chosen(len(batch), transform.p))])
+    elif kind is v2.RandomChoice:
+        picks = torch.multinomial(torch.tensor(transform.p), len(batch), replacement=True)
+        chosen = enumerate(transform.transforms)
+        return _apply_to_rows(
+            batch, [(t, (picks == number).nonzero()[:, 0]) for number, t in chosen]
+        )
+    elif kind is PerImage or isinstance(transform, _SAME_FOR_ALL):
+        return transform(batch)
+    return _stack([transform(image) for image in batch])
+
+
+def _apply_to_rows(batch: Tensor, parts: list[tuple[Callable, Tensor]]) -> Tensor:
+    """Return the batch with the rows of each part transformed, in their old places."""
+    done: list[Tensor] = list(batch)
+    for transform, rows in parts:
+        changed = batch[rows.to(batch.device)]
+        for step in _flatten(getattr(transform, "transforms", transform)):
+            changed = _apply(step, changed)
+        for row, image in zip(rows.tolist(), changed, strict=True):
+            done[row] = image
+    return _stack(done)
+
+
+def _stack(images: list[Tensor]) -> Tensor:
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise _different_sizes(shapes)
+    return torch.stack(images)
+
+
+def _different_sizes(shapes: list[tuple[int, ...]]) -> ShapeError:
+    msg = (
+        f"The images of a batch must keep one size, but the transforms made {shapes[0]} and "
+        f"{shapes[-1]} of them. End with one that gives a fixed size, such as v2.Resize."
+    )
+    return ShapeError(msg)
+
+
+def _cut(batch: Tensor) -> tuple[Tensor, ...]:
+    n_pixels = batch.shape[-2] * batch.shape[-1]
+    if batch.device.type != "cpu":
+        return (batch,)
+    return batch.split(max(1, _CHUNK // max(n_pixels, 1)))
+
+
+def _flatten(transforms: Callable | Sequence[Callable]) -> tuple[Callable, ...]:
+    if isinstance(transforms, v2.Compose | PerImage):
+        transforms = transforms.transforms
+    if isinstance(transforms, Sequence | nn.ModuleList | nn.Sequential):
+        return tuple(step for item in transforms for step in _flatten(item))
+    if not callable(transforms):
+        msg = (
+            "PerImage takes transforms, which can be called with an image, got "
+            f"{type(transforms).__name__}."
+        )
+        raise SettingsError(msg)
+    return (transforms,)
+
+
+def _check_order(transforms: Sequence[Callable]) -> None:
+    kinds = [type(transform) for transform in transforms]
+    if v2.Normalize not in kinds:
+        return
+    late = [k for k in kinds[kinds.index(v2.Normalize) :] if k in _OF_BRIGHTNESS]
+    if late:
+        msg = (
+            f"{late[0].__name__} works on brightness from 0 to 1, but stands after Normalize, "
+            "which leaves that range. Put Normalize last."
+        )
+        raise SettingsError(msg)
+
+
+def _check_images(images: Any) -> None:
+    if not isinstance(images, Tensor) or images.ndim not in (3, 4):
+        given = (
+            f"a tensor of shape {tuple(images.shape)}"
+            if isinstance(images, Tensor)
+            else type(images).__name__
+        )
+        msg = (
+            "PerImage takes a batch (n_images, channels, height, width), an image (channels, "
+            f"height, width) or a PIL image, got {given}."
+        )
+        raise ShapeError(msg)
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        msg = (
+            f"Images hold bytes from 0 to 255 or floats from 0 to 1, got {images.dtype}. "
+            "Convert them: images.float() / 255."
+        )
+        raise DataError(msg)
