@@ -40,7 +40,7 @@ def close_names(name: str, names: Iterable[str]) -> str:
     found = get_close_matches(name, names, n=3, cutoff=0.6)
     if not found:  # nothing looks alike: what stands highest
         top = [known for known in names if "." not in known]
-        found, more = top[:8], len(top) > 8
+        found, more = top[:12], len(top) > 12
         listed = ", ".join(map(repr, found)) + (" ..." if more else "")
         return f"Its parts: {listed}."
     return f"Close names: {', '.join(map(repr, found))}."

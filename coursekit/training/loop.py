@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from coursekit.training import checks
 from coursekit.training.batches import Batch, Batches
 from coursekit.training.engine import kept_modes
+from coursekit.training.freezing import hold_statistics
 from coursekit.training.progress import Progress
 from coursekit.training.randomness import kept_random_states
 from coursekit.training.states import Position, get_state
@@ -42,6 +43,8 @@ def train_epoch(
     bar.begin_epoch(epoch, n_done=position.n_batches)
     trainer.model.train()
     trainer.tell("on_epoch_begin", epoch=epoch)
+    if trainer.settings.frozen_batch_norm == "eval":
+        hold_statistics(trainer.model)
     remaining = batches.epoch(epoch - 1, start=position.n_batches)
     for group in _groups(remaining, trainer.settings.n_accumulate):
         train_step(trainer, wrapped, group, epoch)

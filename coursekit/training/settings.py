@@ -31,6 +31,11 @@ class TrainSettings:
         makes convolutions faster. Only batches are: the weights keep their layout. By
         default it is done when the model has convolutions and works on such a batch (one
         that calls ``view`` may not).
+    frozen_batch_norm : {"eval", "train"}, default="eval"
+        What batch normalization does while its own weights are frozen: normalize by the
+        averages that it has and leave them alone, or by those of the batch, which also moves
+        the averages, so that the layer is not what it was although none of its weights
+        changed.
     progress_bar : bool, default=True
         Whether to show one, for the whole of `fit`.
 
@@ -51,12 +56,14 @@ class TrainSettings:
     n_accumulate: int = 1
     scheduler_every: str = "epoch"
     channels_last: bool | None = None
+    frozen_batch_norm: str = "eval"
     progress_bar: bool = True
 
     def __post_init__(self) -> None:
         choices = {
             "precision": ("no", "bf16", "fp16"),
             "scheduler_every": ("epoch", "step"),
+            "frozen_batch_norm": ("eval", "train"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
