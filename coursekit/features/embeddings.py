@@ -4,7 +4,8 @@ Nothing here knows how they were computed or what is done with them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.features.storage import EmbeddingsFile, Header, map_file
 
 __all__ = ["EmbeddingSource", "Embeddings"]
 
@@ -132,6 +134,48 @@ class Embeddings:
             raise SettingsError(msg)
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, embeddings=self.embeddings[rows], labels=labels)
+
+    def save(self, path: str | Path) -> None:
+        """Write all to a file of safetensors, which appears at once or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that is there is replaced.
+        """
+        about = {"source": asdict(self.source), "class_names": list(self.class_names)}
+        shape = len(self), self.n_features, self.labels is not None
+        file = EmbeddingsFile.create(Path(path), Header(*shape, about))
+        file.write(0, self.embeddings, self.labels)
+        file.finish()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the embeddings in a file of `save` or `embed`, read when they are used.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Embeddings
+            Changes to its tensors stay in memory.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        DataError
+            If it is damaged, was not written to its end, or is something else.
+        """
+        embeddings, labels, about = map_file(Path(path))
+        return cls(
+            embeddings=embeddings,
+            labels=labels,
+            class_names=tuple(about["class_names"]),
+            source=EmbeddingSource(**about["source"]),
+        )
 
     def _check_labels(self, labels: Tensor) -> None:
         if labels.shape != (len(self),):
