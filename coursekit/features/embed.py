@@ -55,8 +55,9 @@ def embed(
     model : Module
         On any device.
     data : ImageSet, Tensor, pair of Tensors, Loader, DataLoader or other iterable
-        Samples, with labels or without. Tensors of uint8 are brightness from 0 to 255, and
-        are given to the model as float32 from 0 to 1, as those of an ImageSet are.
+        Samples, with labels or without. Tensors have the shape (n_samples, ...); uint8 ones
+        are brightness from 0 to 255, and are given to the model as float32 from 0 to 1, as
+        the images of an ImageSet are.
     layer : str, optional
         The module whose output to take, by its name in ``model.named_modules()``. By
         default what is given to the head, see `find_head`; if the head was taken off, what
