@@ -26,6 +26,10 @@ plot_map
     Points in a plane by class, with some of the images that they stand for.
 plot_trade_off
     What one gains against what one pays, as a setting is turned.
+show_predictions
+    Images with the classes that a model thinks likeliest, right or wrong.
+plot_strategies
+    How several ways fare, run by run, with mean and spread.
 plot_memory
     Memory over time, with the names of what happened.
 plot_signal, plot_spectrogram
@@ -52,7 +56,9 @@ from coursekit.figures.images import show_before_after, show_images
 from coursekit.figures.matrices import show_matrix, show_weights
 from coursekit.figures.memory import plot_memory
 from coursekit.figures.neighbors import show_neighbors
+from coursekit.figures.predictions import show_predictions
 from coursekit.figures.sound import plot_signal, plot_spectrogram
+from coursekit.figures.strategies import plot_strategies
 from coursekit.figures.style import COLORS
 from coursekit.figures.trade_off import plot_trade_off
 
@@ -70,6 +76,7 @@ __all__ = [
     "plot_memory",
     "plot_signal",
     "plot_spectrogram",
+    "plot_strategies",
     "plot_trade_off",
     "show_before_after",
     "show_feature_maps",
@@ -77,6 +84,7 @@ __all__ = [
     "show_images",
     "show_matrix",
     "show_neighbors",
+    "show_predictions",
     "show_receptive_field",
     "show_weights",
 ]
