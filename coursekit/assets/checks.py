@@ -78,7 +78,7 @@ def file_problem(
     ----------
     path : Path
     known_hash : str
-        ``"sha256:..."`` or ``"md5:..."``, or ``""``.
+        ``"sha256:..."``, its beginning ``"sha256-prefix:..."``, ``"md5:..."``, or ``""``.
     n_bytes : int or None
         Exact size, None where it is not known.
     is_archive : bool, default=False
@@ -98,10 +98,11 @@ def file_problem(
         return archive_problem(path) if is_archive else None
     algorithm, _, wanted = known_hash.partition(":")
     try:
-        digest = pooch.file_hash(str(path), alg=algorithm)
+        digest = pooch.file_hash(str(path), alg=algorithm.removesuffix("-prefix"))
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
-    if digest == wanted:
+    is_prefix = algorithm.endswith("-prefix")
+    if digest.startswith(wanted) if is_prefix else digest == wanted:
         return None
     return f"damaged or another version: its {algorithm} is {digest}, not {wanted}"
 

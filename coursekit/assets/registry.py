@@ -27,7 +27,8 @@ class AssetFile:
     addresses : tuple of str
         Tried in this order.
     hash : str
-        ``"sha256:..."`` or ``"md5:..."``, or ``""`` where none is published.
+        ``"sha256:..."``, ``"md5:..."``, ``"sha256-prefix:..."`` where only its beginning is
+        published, or ``""`` where nothing is.
     hash_source : str
         Where that hash is published.
     bytes : int or None

@@ -195,6 +195,24 @@ def fetch(
 
 
 @_app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="What to train: backbone.")],
+    output: Annotated[Path, typer.Option(help="Folder for weights, card and log.")] = Path(
+        "runs/weights"
+    ),
+    images: Annotated[
+        int | None, typer.Option(help="Pictures to draw; fewer for a trial.", min=1)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs.", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything.", min=0)] = None,
+) -> None:
+    """Train the weights that the course ships anew; into ./runs/weights/."""
+    from coursekit.cli.train import train_weights
+
+    train_weights(name, output=output, n_images=images, n_epochs=epochs, seed=seed)
+
+
+@_app.command()
 def address(
     url: Annotated[
         str | None, typer.Argument(help="https address of your repository.")

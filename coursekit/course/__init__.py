@@ -3,8 +3,9 @@
 Lessons
     `Lesson`, `find_lesson`, `find_lessons`.
 Roles
-    `dataset`, `use_own_files`, `profile`, `required_assets`, `role_states`, the record
-    `RoleState`, and the table `ROLES`.
+    `dataset` for data, `model` and `transform` for trained models; `use_own_files`, `profile`,
+    `required_assets`, `role_states`, the record `RoleState`, and the tables `ROLES` and
+    `MODEL_ROLES`.
 Exercises
     `check_exercise`, `find_exercise`, `list_exercises`, the records `Exercise` and
     `ExerciseResult`.
@@ -37,9 +38,12 @@ from coursekit.course.exercises import (
 )
 from coursekit.course.generated import generated_files, lesson_table, regenerate
 from coursekit.course.lessons import Lesson, find_lesson, find_lessons
+from coursekit.course.model_catalog import model, transform
+from coursekit.course.model_roles import MODEL_ROLES
 from coursekit.course.roles import ROLES
 
 __all__ = [
+    "MODEL_ROLES",
     "ROLES",
     "Exercise",
     "ExerciseResult",
@@ -56,12 +60,14 @@ __all__ = [
     "generated_files",
     "lesson_table",
     "list_exercises",
+    "model",
     "profile",
     "read_address",
     "regenerate",
     "required_assets",
     "role_states",
     "setup_cell",
+    "transform",
     "use_own_files",
     "write_address",
 ]

@@ -18,6 +18,8 @@ from coursekit.assets import (
     role_variable,
     set_role_path,
 )
+from coursekit.course.model_catalog import get_model_role, load_own_model
+from coursekit.course.model_roles import MODEL_ROLES
 from coursekit.course.roles import ROLES, did_you_mean, get_role
 from coursekit.errors import CourseError, RoleError, SettingsError
 
@@ -125,14 +127,16 @@ def use_own_files(role: str, path: str | os.PathLike[str] | None) -> None:
         A folder with one folder of images a class, in sub-folders ``train`` and ``test`` or
         not: without them a fifth of each class becomes the test part. For ``"photos"`` any
         folder of images; for ``"digits"`` also MNIST's unpacked files and for ``"objects"``
-        CIFAR-10's python files. None takes the files away again.
+        CIFAR-10's python files. For the role of a model, a file with its state dict. None
+        takes the files away again.
 
     Raises
     ------
     RoleError
         If there is no such role or the files cannot be used; then nothing is changed.
     """
-    get_role(role)
+    if role not in MODEL_ROLES:
+        get_role(role)
     if path is not None:
         path = Path(path).expanduser().absolute()
         _check_own(role, path)
@@ -145,7 +149,7 @@ def required_assets(role: str) -> tuple[str, ...]:
     Parameters
     ----------
     role : str
-        One of `ROLES`.
+        One of `ROLES` or `MODEL_ROLES`.
 
     Returns
     -------
@@ -162,6 +166,8 @@ def required_assets(role: str) -> tuple[str, ...]:
     >>> required_assets("digits")
     ('mnist',)
     """
+    if role in MODEL_ROLES:
+        return tuple(get_model_role(role).assets.values())
     return (get_role(role).asset,)
 
 
@@ -177,19 +183,20 @@ def role_states() -> tuple[RoleState, ...]:
     """
     own = role_paths()
     states = []
-    for role in ROLES:
+    for role in (*ROLES, *MODEL_ROLES):
         if role in own:
             state = _judge_own(role, own[role])
             states += [replace(state, profile=name) for name in ("embedded", "real")]
         else:
             states += [_judge_embedded(role), _judge_real(role)]
-    return (
-        *states,
-        *(_judge_unknown(name, own[name]) for name in own if name not in ROLES),
-    )
+    unknown = [name for name in own if name not in ROLES and name not in MODEL_ROLES]
+    return (*states, *(_judge_unknown(name, own[name]) for name in unknown))
 
 
 def _check_own(role: str, path: Path) -> None:
+    if role in MODEL_ROLES:
+        load_own_model(role, path)
+        return
     for part in _PARTS:
         _load_own(role, path, part, is_quick=True)
 
@@ -217,12 +224,12 @@ def _judge_own(role: str, path: Path) -> RoleState:
 
 
 def _judge_embedded(role: str) -> RoleState:
-    title = ROLES[role].embedded_title
+    title = (MODEL_ROLES.get(role) or ROLES[role]).embedded_title
     return RoleState(role=role, profile="embedded", state="ready", what=title)
 
 
 def _judge_real(role: str) -> RoleState:
-    asset = get_asset(ROLES[role].asset)
+    asset = get_asset(required_assets(role)[0])
     found = find_file(asset.name, thorough=False)
     if found is not None:
         what = f"{asset.title} ({found})"
@@ -243,6 +250,7 @@ def _judge_real(role: str) -> RoleState:
 def _judge_unknown(name: str, path: Path) -> RoleState:
     variable = role_variable(name)
     mend = (
-        f"{variable} names no role.{did_you_mean(name)} The roles are: {', '.join(ROLES)}."
+        f"{variable} names no role.{did_you_mean(name)} The roles are: "
+        f"{', '.join((*ROLES, *MODEL_ROLES))}."
     )
     return RoleState(role=name, profile="", state="not usable", what=str(path), mend=mend)

@@ -17,6 +17,14 @@ find_head, replace_head, put_head
     new one or with one that was fitted elsewhere.
 layer_groups, LayerGroup
     A model's layers and blocks from its input to its head.
+build_untrained
+    A copy of a model with weights as if it had never been trained.
+
+SmallResNet, coursekit_resnet8
+    The network that the course ships trained; importing this folder tells timm of it.
+
+read_state, find_architecture, build_from_state
+    From a file of weights to the model that they fit.
 
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
@@ -40,7 +48,10 @@ from coursekit.models.replacing import put_head, replace_head
 from coursekit.models.residual import BasicBlock, Bottleneck, PaddedShortcut
 from coursekit.models.residual_nets import ResidualNet, build_residual
 from coursekit.models.separable import DepthwiseSeparable, InvertedResidual
+from coursekit.models.small_resnet import SmallResNet, coursekit_resnet8
 from coursekit.models.squeeze import SqueezeExcitation
+from coursekit.models.state_files import build_from_state, find_architecture, read_state
+from coursekit.models.untrained import build_untrained
 from coursekit.models.zfnet import build_zfnet
 
 __all__ = [
@@ -54,14 +65,20 @@ __all__ = [
     "NaiveInception",
     "PaddedShortcut",
     "ResidualNet",
+    "SmallResNet",
     "SqueezeExcitation",
+    "build_from_state",
     "build_lenet",
     "build_mlp",
     "build_mlp_of_size",
     "build_residual",
+    "build_untrained",
     "build_zfnet",
+    "coursekit_resnet8",
+    "find_architecture",
     "find_head",
     "layer_groups",
     "put_head",
+    "read_state",
     "replace_head",
 ]

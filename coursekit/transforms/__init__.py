@@ -5,6 +5,7 @@ Random transforms draw from torch's global generator, which a loader's seed, or
 
 For batches: `PerImage` gives torchvision's transforms draws of their own for each image.
 Own transforms, in torchvision's manner: `SaltAndPepper`, `RandomQuarterTurn`, `RandomShift`.
+For a trained network: `fit_to_model`.
 By task: `find_preset`, `preset_from_config`, the record `Preset`, and `TASKS`, `IMAGENET_MEAN`,
 `IMAGENET_STD`.
 Images and labels together: `MixUp`, `CutMix`, `mix_batches`.
@@ -12,6 +13,7 @@ At test time: `average_views`, its record `Votes`, `random_views`, `FLIPS`, `EIG
 To look and to check: `apply_seeded`, `sample_transform`, `find_changing`.
 """
 
+from coursekit.transforms.fitting import fit_to_model
 from coursekit.transforms.mixed_loader import mix_batches
 from coursekit.transforms.mixing import CutMix, MixUp
 from coursekit.transforms.noise import RandomQuarterTurn, RandomShift, SaltAndPepper
@@ -51,6 +53,7 @@ __all__ = [
     "average_views",
     "find_changing",
     "find_preset",
+    "fit_to_model",
     "mix_batches",
     "preset_from_config",
     "random_views",

@@ -27,7 +27,7 @@ def test_every_asset_has_a_card_with_license_and_year(name):
 )
 def test_every_file_has_an_address_and_a_well_formed_hash_or_says_it_has_none(name, file):
     assert all(re.match(r"https?://[\w.~/-]+$", address) for address in file.addresses)
-    assert re.fullmatch(r"(sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|)", file.hash)
+    assert re.fullmatch(r"(sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}|)", file.hash)
     assert file.hash_source, "say where the hash comes from, or 'none published'"
     assert (file.hash == "") == (file.hash_source == "none published")
     if not file.hash:

@@ -1,0 +1,90 @@
+"""The table of the roles that models fill, and what a user's own state dict may be.
+
+torch is imported when a model is asked for. Nothing here reads a setting.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coursekit.assets import fetch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["MODEL_ROLES", "ModelRole"]
+
+OWN_STATE = (
+    "a file with the state dict of the course's net or of one of torchvision's classifiers"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelRole:
+    """What can stand in a role that a model fills.
+
+    Parameters
+    ----------
+    embedded : callable
+        Returns the shipped model.
+    real : mapping of str to callable
+        By architecture, the first being the one that is taken; each returns a model.
+    own : callable
+        Gets a path and returns the model whose state dict it holds.
+    embedded_title, own_form : str
+        In words: what is shipped, and which files can be put in.
+    assets : mapping of str to str
+        What each real architecture downloads, by its name in the registry.
+    """
+
+    embedded: Callable[[], "nn.Module"]
+    real: Mapping[str, Callable[[], "nn.Module"]]
+    own: Callable[[Path], "nn.Module"]
+    embedded_title: str
+    own_form: str
+    assets: Mapping[str, str]
+
+
+def _load_shipped(name: str) -> Callable[[], "nn.Module"]:
+    def load() -> "nn.Module":
+        import timm
+
+        import coursekit.models  # noqa: F401 - registers the course's nets with timm
+
+        return timm.create_model(name, pretrained=True).eval()
+
+    return load
+
+
+def _load_torchvision(name: str, asset: str) -> Callable[[], "nn.Module"]:
+    def load() -> "nn.Module":
+        from coursekit.models import build_from_state, read_state
+
+        return build_from_state(name, read_state(fetch(asset)))
+
+    return load
+
+
+def load_own_state(path: Path) -> "nn.Module":
+    """Return the model whose weights a file holds, found by their names and shapes."""
+    from coursekit.models import build_from_state, find_architecture, read_state
+
+    state = read_state(path)
+    return build_from_state(find_architecture(state, hint=path.name), state)
+
+
+MODEL_ROLES: Mapping[str, ModelRole] = {
+    "backbone": ModelRole(
+        embedded=_load_shipped("coursekit_resnet8"),
+        real={
+            "mobilenet_v2": _load_torchvision("mobilenet_v2", "mobilenet-v2"),
+            "alexnet": _load_torchvision("alexnet", "alexnet"),
+        },
+        own=load_own_state,
+        embedded_title="a small residual net, trained on the shapes world",
+        own_form=OWN_STATE,
+        assets={"mobilenet_v2": "mobilenet-v2", "alexnet": "alexnet"},
+    ),
+}
+"""Name of each role that a model fills, and what can stand in it."""
