@@ -3,16 +3,20 @@
 The record: `Embeddings`, with its `EmbeddingSource`.
 From images to embeddings: `embed`.
 A classifier's head, trained on them: `fit_head`, and the `HeadFit` it returns.
+The nearest rows of a matrix, exactly: `find_neighbors`, and the `Neighbors` it returns.
 """
 
 from coursekit.features.embed import embed
 from coursekit.features.embeddings import Embeddings, EmbeddingSource
 from coursekit.features.fitting import HeadFit, fit_head
+from coursekit.features.neighbors import Neighbors, find_neighbors
 
 __all__ = [
     "EmbeddingSource",
     "Embeddings",
     "HeadFit",
+    "Neighbors",
     "embed",
+    "find_neighbors",
     "fit_head",
 ]
