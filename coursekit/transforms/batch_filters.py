@@ -13,6 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from coursekit.errors import ShapeError
 from coursekit.transforms.batch_rows import (
+    cut,
     draw_box_sizes,
     draw_chosen,
     draw_offsets,
@@ -34,8 +35,10 @@ def blur_each(transform: v2.GaussianBlur, images: Tensor) -> Tensor:
             f"larger images, got {images.shape[-2]} x {images.shape[-1]}."
         )
         raise ShapeError(msg)
-    images = _weigh_neighbors(images, _gaussian(sigma, columns), axis=3)
-    return _weigh_neighbors(images, _gaussian(sigma, rows), axis=2)
+    kernels = _gaussian(sigma, columns), _gaussian(sigma, rows)
+    for piece, *weights in cut(images, *kernels):
+        _blur_(piece, *weights)
+    return images
 
 
 def erase_each(transform: v2.RandomErasing, images: Tensor) -> Tensor:
@@ -56,11 +59,14 @@ def erase_each(transform: v2.RandomErasing, images: Tensor) -> Tensor:
             f"value must hold 1 number or {n_channels}, one for each channel, got {value}."
         )
         raise ShapeError(msg)
-    colors = None if value is None else images.new_tensor(value)[:, None, None]
+    colors = None if value is None else list(value) * (n_channels // len(value))
     boxes = torch.stack([rows, tops, lefts, heights, widths], dim=1)[found]
     for row, top, left, h, w in boxes.tolist():
         box = images[row, :, top : top + h, left : left + w]
-        box.copy_(torch.randn(box.shape) if colors is None else colors)
+        if colors is None:
+            box.copy_(torch.randn(box.shape))
+        for plane, color in zip(box, colors or (), strict=False):
+            plane.fill_(color)
     return images
 
 
@@ -104,17 +110,33 @@ def _gaussian(sigma: Tensor, size: int) -> Tensor:
     return (points / sigma[:, None]).square().neg_().softmax(1)
 
 
-def _weigh_neighbors(images: Tensor, kernels: Tensor, *, axis: int) -> Tensor:
-    """Return each pixel's neighbors along `axis`, weighted; kernels are symmetric."""
-    half, size = kernels.shape[1] // 2, images.shape[axis]
-    padding = [half, half, 0, 0] if axis == 3 else [0, 0, half, half]
-    padded = F.pad(images, padding, mode="reflect")
-    weights = kernels[:, :, None, None, None]
-    out = padded.narrow(axis, half, size) * weights[:, half]
+def _blur_(images: Tensor, across: Tensor, down: Tensor) -> None:
+    """Blur by kernels (n_images, size), symmetric, along the rows and along the columns.
+
+    Each padded image is one long row of numbers: its neighbors to the right are one place
+    further, those below it one width of the padded image. What is added up across the end of
+    a row lies in the padding and is left out at the end.
+    """
+    n_images, n_channels, height, width = images.shape
+    half_x, half_y = across.shape[1] // 2, down.shape[1] // 2
+    padded = F.pad(images, [half_x, half_x, half_y, half_y], mode="reflect")
+    stride = padded.shape[3]
+    blurred = _weigh_neighbors(padded.flatten(1), across, step=1)
+    blurred = _weigh_neighbors(blurred, down, step=stride)
+    plane = padded.shape[2] * stride
+    strides = (blurred.shape[1], plane, stride, 1)
+    images.copy_(blurred.as_strided((n_images, n_channels, height, width), strides))
+
+
+def _weigh_neighbors(values: Tensor, kernels: Tensor, *, step: int) -> Tensor:
+    """Return sums of numbers `step` places apart, of shape (n_images, fewer than before)."""
+    half = kernels.shape[1] // 2
+    n_sums = values.shape[1] - 2 * half * step
+    out = values.narrow(1, half * step, n_sums) * kernels[:, half, None]
     for offset in range(half):
-        mirror = 2 * half - offset
-        pair = padded.narrow(axis, offset, size) + padded.narrow(axis, mirror, size)
-        out.addcmul_(pair, weights[:, offset])
+        near, far = offset * step, (2 * half - offset) * step
+        pair = values.narrow(1, near, n_sums) + values.narrow(1, far, n_sums)
+        out.addcmul_(pair, kernels[:, offset, None])
     return out
 
 

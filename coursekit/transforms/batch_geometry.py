@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode, v2
 
 from coursekit.errors import ShapeError
-from coursekit.transforms.batch_rows import draw_chosen, draw_uniform
+from coursekit.transforms.batch_rows import change_rows, cut, draw_chosen, draw_uniform
 
 __all__ = [
     "affine_each",
@@ -115,9 +115,8 @@ def crop_windows(
 
 
 def _flip(images: Tensor, p: float, *, axis: int) -> Tensor:
-    rows = draw_chosen(len(images), p).to(images.device)
-    if len(rows):
-        images[rows] = images[rows].flip(axis)
+    rows = draw_chosen(len(images), p)
+    change_rows(images, rows, lambda part: part.copy_(part.flip(axis)))
     return images
 
 
@@ -161,13 +160,18 @@ def _resample(
     """Read each output pixel where its image's matrix says; fill what lies outside."""
     height, width = images.shape[-2:]
     half = matrices.new_tensor([0.5 * width, 0.5 * height])
-    theta = matrices.transpose(1, 2) / half  # (n_images, 3, 2): from x, y, 1 to -1 .. 1
+    to_x, to_y, to_one = (matrices.transpose(1, 2) / half).unbind(1)  # (n_images, 2) each
     x = torch.arange(width, device=images.device).to(images) - 0.5 * (width - 1)
     y = torch.arange(height, device=images.device).to(images) - 0.5 * (height - 1)
-    columns = theta[:, None, None, 0] * x[None, None, :, None]  # (n_images, 1, W, 2)
-    rows = theta[:, None, None, 1] * y[None, :, None, None] + theta[:, None, None, 2]
+    first = x[:, None] * to_x[:, None] + to_one[:, None]  # (n_images, W, 2)
+    each = to_y[:, None].expand_as(first).flatten(1)
     mode = InterpolationMode(transform.interpolation).value
-    return _sample(images, rows + columns, mode, transform.fill)
+    for piece, start, step in cut(images, first.flatten(1), each):
+        # where row r and column c come from: first[c] + y[r] * to_y
+        grid = torch.addcmul(start[:, None], y[:, None], step[:, None])
+        source = piece.clone()  # in the cache, where reading here and there is fast
+        piece.copy_(_sample(source, grid.unflatten(2, (width, 2)), mode, transform.fill))
+    return images
 
 
 def _sample(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from coursekit.transforms.batch_geometry import crop_windows
+from coursekit.transforms.batch_rows import change_rows
 from coursekit.transforms.noise import RandomQuarterTurn, RandomShift
 
 __all__ = ["shift_each", "turn_each"]
@@ -18,10 +19,13 @@ def turn_each(transform: RandomQuarterTurn, images: Tensor) -> Tensor:
     transform.make_params([images])  # refuses what is not square
     n_turns = torch.randint(0, 4, (len(images),))
     for turns in (1, 2, 3):
-        rows = (n_turns == turns).nonzero()[:, 0].to(images.device)
-        if len(rows):
-            images[rows] = images[rows].rot90(turns, dims=(-2, -1))
+        rows = (n_turns == turns).nonzero()[:, 0]
+        change_rows(images, rows, lambda part, turns=turns: _turn_(part, turns))
     return images
+
+
+def _turn_(images: Tensor, n_turns: int) -> None:
+    images.copy_(images.rot90(n_turns, dims=(-2, -1)).contiguous())
 
 
 def shift_each(transform: RandomShift, images: Tensor) -> Tensor:

@@ -4,20 +4,23 @@ All numbers come from torch's global generator on the CPU, as in torchvision, so
 set outside decides them on any device. Nothing here knows what the numbers are for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 __all__ = [
     "change_rows",
+    "cut",
     "draw_box_sizes",
     "draw_chosen",
     "draw_offsets",
     "draw_uniform",
+    "is_large",
 ]
 
 _N_TRIES = 10  # as torchvision's transforms that look for a box
+_PIECE = 3 << 16  # numbers in images that are computed together
 _LARGE = 3 * 96 * 96  # numbers in an image from which copies cost more than calls
 
 
@@ -94,7 +97,7 @@ def change_rows(
     """
     if len(rows) == len(images):
         change(images, *numbers)
-    elif images[0].numel() >= _LARGE:
+    elif is_large(images):
         for row in rows.tolist():
             change(images[row : row + 1], *(n[row : row + 1] for n in numbers))
     elif len(rows):
@@ -102,3 +105,16 @@ def change_rows(
         part = images[rows]
         change(part, *(n[rows] for n in numbers))
         images[rows] = part
+
+
+def is_large(images: Tensor) -> bool:
+    """Return whether single images are worth a call each."""
+    return images.shape[1:].numel() >= _LARGE
+
+
+def cut(images: Tensor, *numbers: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield pieces of `images`, with their rows of `numbers`, that stay in a CPU's cache."""
+    size = len(images)
+    if images.device.type == "cpu":
+        size = max(1, _PIECE // max(images[0].numel(), 1)) if size else 1
+    return zip(images.split(size), *(n.split(size) for n in numbers), strict=True)

@@ -20,7 +20,7 @@ from coursekit.transforms.noise import RandomQuarterTurn, RandomShift, SaltAndPe
 
 __all__ = ["PerImage"]
 
-_CHUNK = 1 << 16  # pixels of all images that are transformed together on a CPU
+_CHUNK = 1 << 20  # pixels of all images that are transformed together on a CPU
 
 _BATCHED: dict[type, Callable[[Any, Tensor], Tensor]] = {
     v2.RandomHorizontalFlip: batch_geometry.flip_columns_each,
@@ -135,24 +135,34 @@ width), or PIL image
         _check_images(images)
         batch = images.as_subclass(Tensor)
         batch = batch[None] if images.ndim == 3 else batch
-        is_bytes = batch.dtype == torch.uint8
-        chunks = [self._transform_chunk(c, is_bytes) for c in _cut(batch)]
-        shapes = sorted({tuple(chunk.shape[1:]) for chunk in chunks})
-        if len(shapes) > 1:
-            raise _different_sizes(shapes)
-        out = torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+        out = self._transform_batch(batch)
         out = out[0] if images.ndim == 3 else out
         if isinstance(images, tv_tensors.TVTensor):
             return tv_tensors.wrap(out, like=images)
         return out
 
-    def _transform_chunk(self, batch: Tensor, is_bytes: bool) -> Tensor:
-        batch = batch.float().div_(255) if is_bytes else batch.clone()
-        for transform in self.transforms:
-            batch = _apply(transform, batch)
-        if is_bytes and batch.is_floating_point() and not self._gives_float:
-            return batch.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        return batch
+    def _transform_batch(self, batch: Tensor) -> Tensor:
+        """Return the transformed batch, computed piece by piece."""
+        is_bytes = batch.dtype == torch.uint8
+        dtype = torch.float32 if is_bytes else batch.dtype
+        out = torch.empty(batch.shape, dtype=dtype, device=batch.device)
+        others = []  # pieces that came out in another size
+        for piece, given in zip(_cut(out), _cut(batch), strict=True):
+            piece.copy_(given)
+            done = piece.div_(255) if is_bytes else piece
+            for transform in self.transforms:
+                done = _apply(transform, done)
+            if others or done.shape != piece.shape or done.dtype != piece.dtype:
+                others.append(done)
+            elif done is not piece:
+                piece.copy_(done)
+        if others:
+            if sum(map(len, others)) < len(batch):
+                raise _different_sizes([out.shape[1:], others[0].shape[1:]])
+            out = _stack(others, joined=torch.cat)
+        if is_bytes and out.is_floating_point() and not self._gives_float:
+            return out.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+        return out
 
 
 def _apply(transform: Callable, batch: Tensor) -> Tensor:
@@ -188,17 +198,20 @@ def _apply_to_rows(batch: Tensor, parts: list[tuple[Callable, Tensor]]) -> Tenso
     return _stack(done)
 
 
-def _stack(images: list[Tensor]) -> Tensor:
-    shapes = sorted({tuple(image.shape) for image in images})
-    if len(shapes) > 1:
-        raise _different_sizes(shapes)
-    return torch.stack(images)
+def _stack(
+    images: list[Tensor], *, joined: Callable[[list[Tensor]], Tensor] = torch.stack
+) -> Tensor:
+    sizes = sorted({tuple(image.shape[-3:]) for image in images})
+    if len(sizes) > 1:
+        raise _different_sizes(sizes)
+    return joined(images)
 
 
-def _different_sizes(shapes: list[tuple[int, ...]]) -> ShapeError:
+def _different_sizes(sizes: Sequence[Sequence[int]]) -> ShapeError:
     msg = (
-        f"The images of a batch must keep one size, but the transforms made {shapes[0]} and "
-        f"{shapes[-1]} of them. End with one that gives a fixed size, such as v2.Resize."
+        f"The images of a batch must keep one size, but the transforms made {tuple(sizes[0])} "
+        f"and {tuple(sizes[-1])} of them. End with one that gives a fixed size, such as "
+        "v2.Resize."
     )
     return ShapeError(msg)
 
