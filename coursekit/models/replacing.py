@@ -5,7 +5,6 @@ Nothing here knows about data or training.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from copy import deepcopy
 from itertools import pairwise
 from typing import Literal
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.models.checks import check_counts
+from coursekit.models.copies import copy_model
 from coursekit.models.heads import (
     Head,
     configured_heads,
@@ -90,7 +90,7 @@ def replace_head(
         raise SettingsError(msg)
     name = find_head(model) if layer is None else layer
     old = _old_head(model, name)
-    changed = deepcopy(model)
+    changed = copy_model(model)
     others = other_heads(model, name)
     if auxiliary == "drop":
         others = _without_auxiliary(changed, others)
@@ -150,7 +150,7 @@ def put_head(model: nn.Module, head: nn.Module, *, layer: str | None = None) -> 
         )
         raise ShapeError(msg)
     sample = head_layers(old)[0]
-    changed, new = deepcopy(model), deepcopy(head).to(sample.weight)
+    changed, new = copy_model(model), copy_model(head).to(sample.weight)
     if not isinstance(sample, nn.Linear):
         new = _as_convolution(new, sample)
         _drop_activation(changed, name)

@@ -3,11 +3,10 @@
 Nothing here knows about data or training.
 """
 
-from copy import deepcopy
-
 from torch import nn
 
 from coursekit.errors import SettingsError
+from coursekit.models.copies import copy_model
 from coursekit.seeds import seeded
 
 __all__ = ["build_untrained"]
@@ -33,7 +32,7 @@ def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
     SettingsError
         If a parameter belongs to a layer that cannot draw it.
     """
-    fresh = deepcopy(model).requires_grad_(True)
+    fresh = copy_model(model).requires_grad_(True)
     drawn: set[int] = set()
     with seeded(seed, "untrained"):
         for layer in fresh.modules():
