@@ -10,6 +10,8 @@ COLORS
     The colors of curves and bars, by name.
 show_images, show_before_after
     Pictures in a grid, and in pairs.
+show_augmentations
+    An image, and samples of what random transforms make of it.
 show_matrix, show_weights
     Numbers as colors: kernels, feature maps, templates.
 plot_curves, plot_history
@@ -40,6 +42,7 @@ draw_receptive_field_of_the_eye, draw_window, show_flattened
     Diagrams of single ideas.
 """
 
+from coursekit.figures.augmentations import show_augmentations
 from coursekit.figures.bars import plot_bars, plot_confusion
 from coursekit.figures.bubbles import plot_bubbles
 from coursekit.figures.curves import plot_curves, plot_history
@@ -78,6 +81,7 @@ __all__ = [
     "plot_spectrogram",
     "plot_strategies",
     "plot_trade_off",
+    "show_augmentations",
     "show_before_after",
     "show_feature_maps",
     "show_flattened",

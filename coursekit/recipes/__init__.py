@@ -2,9 +2,21 @@
 
 Shipped weights: `train_backbone` with its settings `BackboneRecipe`; what is written is a
 `ShippedModel`.
+Augmentations compared: `compare_augmentations` with `AugmentationSettings` gives an
+`AugmentationComparison`, whose runs are `AugmentationRun`.
 """
 
+from coursekit.recipes.augmentation_record import AugmentationComparison, AugmentationRun
+from coursekit.recipes.augmentations import AugmentationSettings, compare_augmentations
 from coursekit.recipes.backbone import BackboneRecipe, train_backbone
 from coursekit.recipes.shipping import ShippedModel
 
-__all__ = ["BackboneRecipe", "ShippedModel", "train_backbone"]
+__all__ = [
+    "AugmentationComparison",
+    "AugmentationRun",
+    "AugmentationSettings",
+    "BackboneRecipe",
+    "ShippedModel",
+    "compare_augmentations",
+    "train_backbone",
+]
