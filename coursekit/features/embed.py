@@ -109,9 +109,8 @@ def embed(
     Under ``torchrun`` every process runs the same lines, computes its part of each batch,
     and gets all embeddings, in order. With `file`, all must see the same folder.
 
-    A file is known by the model's weights, the place in it, the number of samples, and
-    hashes of samples at the beginning, in the middle and at the end (only the beginning of
-    a torch DataLoader).
+    A file is known by the model's weights, the place in it, the number of samples, all
+    labels, and hashes of five samples (of the first alone for a torch DataLoader).
 
     Examples
     --------
@@ -173,8 +172,7 @@ def embed_places(
         if file is None:
             store: Any = MemoryStore(feed.n_samples, engine)
         else:
-            every = max(1, 256 // (feed.batch_size or 256))
-            store = FileStore(Path(file), engine, every=every)
+            store = FileStore(Path(file), engine, batch_size=feed.batch_size)
             (of_place,) = known.values()
             header, identity = _begin_file(model, pool, feed, runner, **of_place)
             store.open(header, identity)

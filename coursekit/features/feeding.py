@@ -25,6 +25,8 @@ __all__ = ["Feed", "open_feed", "split_batch"]
 Sized = Callable[[tuple[int, ...]], int]
 """Chooses the number of samples a batch by the shape of one sample."""
 
+_N_GAPS = 4  # between the samples by which data are known again
+
 
 @dataclass(frozen=True, eq=False)
 class Feed:
@@ -74,17 +76,24 @@ class Feed:
             return next(iter(self.loader))
 
     def fingerprint(self) -> str:
-        """Return a hash of samples at the beginning, in the middle and at the end.
+        """Return a hash of all labels that are at hand, and of a few samples.
 
-        Only the beginning where others cannot be reached without reading all.
+        They are at the beginning, at the end and between; only at the beginning where
+        others cannot be reached without reading all. The size of batches plays no part.
         """
         digest = hashlib.sha256()
+        loader = self.loader
         with kept_random_states():
-            if not isinstance(self.loader, Loader):
-                _hash_batch(digest, self.first_batch())
+            if not isinstance(loader, Loader):
+                _hash_row(digest, self.first_batch(), 0)
                 return digest.hexdigest()
-            for number in sorted({0, len(self.loader) // 2, len(self.loader) - 1}):
-                _hash_batch(digest, next(self.loader.batches(0, start=number)))
+            owner = getattr(loader, "image_set", loader)
+            if (labels := getattr(owner, "labels", None)) is not None:
+                _hash_values(digest, torch.as_tensor(labels))
+            last = loader.n_samples - 1
+            for sample in sorted({last * part // _N_GAPS for part in range(_N_GAPS + 1)}):
+                number, row = divmod(sample, loader.batch_size)
+                _hash_row(digest, next(iter(loader.batches(0, start=number))), row)
         return digest.hexdigest()
 
 
@@ -253,9 +262,13 @@ def _describe(loader: Any) -> str:
     return f"{type(loader).__name__.strip('_')}{of}{counted}"
 
 
-def _hash_batch(digest: Any, batch: Any) -> None:
+def _hash_row(digest: Any, batch: Any, row: int) -> None:
     for part in batch if isinstance(batch, tuple | list) else (batch,):
-        if isinstance(part, Tensor):
-            digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
-            flat = part.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy())
+        if isinstance(part, Tensor) and part.ndim:
+            _hash_values(digest, part[row])
+
+
+def _hash_values(digest: Any, values: Tensor) -> None:
+    digest.update(f"{values.dtype}{tuple(values.shape)}".encode())
+    flat = values.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy())

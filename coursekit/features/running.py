@@ -172,9 +172,9 @@ class Runner:
             try:
                 parts.append(self._run(piece, where, first=n_done))
             except torch.OutOfMemoryError:
-                if size == 1:
+                if len(piece) == 1:
                     raise
-                self.batch_size = size // 2
+                self.batch_size = len(piece) // 2
                 continue
             n_done += len(piece)
         names = list(parts[0])

@@ -25,6 +25,8 @@ from coursekit.training.engine import Engine
 
 __all__ = ["FileStore", "MemoryStore", "hash_model"]
 
+ROWS_A_WRITE = 256  # as many are lost by an interruption, at most
+
 Rows = Mapping[str, Tensor]
 
 
@@ -61,11 +63,17 @@ class MemoryStore:
         self.n_done += len(next(iter(rows.values())))
 
     def finish(self) -> None:
-        """Join what was kept."""
+        """Join what was kept, and see that it is whole."""
         for name, parts in self.parts.items():
             with torch.inference_mode(False):  # gradients may go through what uses it
                 self.whole[name] = self.engine.join(parts).clone()
         self.parts = {}
+        n_given = self.n_done if self.is_filling else self._n_joined()
+        if self.n_samples not in {None, n_given}:
+            raise _other_number(n_given, self.n_samples)
+
+    def _n_joined(self) -> int:
+        return len(next(iter(self.whole.values()))) if self.whole else 0
 
     def result(
         self, name: str, *, source: EmbeddingSource, class_names: tuple[str, ...]
@@ -99,12 +107,13 @@ class FileStore:
     ----------
     path : Path
     engine : Engine
-    every : int
-        Batches after which rows are written.
+    batch_size : int or None
+        Samples a batch, over all processes; None if that is not known.
     """
 
-    def __init__(self, path: Path, engine: Engine, *, every: int) -> None:
-        self.path, self.engine, self.every = path, engine, every
+    def __init__(self, path: Path, engine: Engine, *, batch_size: int | None) -> None:
+        self.path, self.engine = path, engine
+        self.every = max(1, ROWS_A_WRITE // (batch_size or ROWS_A_WRITE))
         self.rows: list[Tensor] = []
         self.labels: list[Tensor] = []
         self.place, self.n_done, self.is_finished = 0, 0, False
