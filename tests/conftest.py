@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 _BLOCK = Path(__file__).parent / "network_block"
 
@@ -18,6 +19,11 @@ def pytest_configure(config):
         "coursekit_network_block", _BLOCK / "sitecustomize.py"
     )
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items):
