@@ -85,7 +85,8 @@ def change_contrast_(images: Tensor, factor: Tensor) -> None:
 
 def change_saturation_(images: Tensor, factor: Tensor) -> None:
     """Stretch the distance from each pixel's own gray by `factor`."""
-    images.mul_(factor).add_(_gray(images).mul_(1 - factor)).clamp_(0, 1)
+    gray = _gray(images).mul_(1 - factor)
+    images.mul_(factor).add_(gray).clamp_(0, 1)
 
 
 def change_hue_(images: Tensor, shift: Tensor) -> None:

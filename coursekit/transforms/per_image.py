@@ -226,7 +226,8 @@ def _cut(batch: Tensor) -> tuple[Tensor, ...]:
 def _flatten(transforms: Callable | Sequence[Callable]) -> tuple[Callable, ...]:
     if isinstance(transforms, v2.Compose | PerImage):
         transforms = transforms.transforms
-    if isinstance(transforms, Sequence | nn.ModuleList | nn.Sequential):
+    is_list = isinstance(transforms, Sequence | nn.ModuleList | nn.Sequential)
+    if is_list and not isinstance(transforms, str):
         return tuple(step for item in transforms for step in _flatten(item))
     if not callable(transforms):
         msg = (
