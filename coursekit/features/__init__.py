@@ -4,18 +4,27 @@ The record: `Embeddings`, with its `EmbeddingSource`.
 From images to embeddings: `embed`.
 A classifier's head, trained on them: `fit_head`, and the `HeadFit` it returns.
 The nearest rows of a matrix, exactly: `find_neighbors`, and the `Neighbors` it returns.
+Nearly always and much faster: `SearchIndex`, with its `IndexSettings`.
+Votes of neighbors: `classify_by_neighbors`, and the `NeighborVotes` it returns.
 """
 
 from coursekit.features.embed import embed
 from coursekit.features.embeddings import Embeddings, EmbeddingSource
 from coursekit.features.fitting import HeadFit, fit_head
+from coursekit.features.index import SearchIndex
+from coursekit.features.index_settings import IndexSettings
 from coursekit.features.neighbors import Neighbors, find_neighbors
+from coursekit.features.voting import NeighborVotes, classify_by_neighbors
 
 __all__ = [
     "EmbeddingSource",
     "Embeddings",
     "HeadFit",
+    "IndexSettings",
+    "NeighborVotes",
     "Neighbors",
+    "SearchIndex",
+    "classify_by_neighbors",
     "embed",
     "find_neighbors",
     "fit_head",

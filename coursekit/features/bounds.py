@@ -14,7 +14,7 @@ from torch import Tensor
 
 from coursekit.seeds import make_generator
 
-__all__ = ["Screen", "find_directions", "make_screen", "multiplies_exactly"]
+__all__ = ["Screen", "find_directions", "make_screen", "multiplies_exactly", "to_unit"]
 
 _UNIT = 2.0**-24  # rounding of float32, relative
 _COARSE = 2.0**-8  # twice the rounding of bfloat16, relative
@@ -185,12 +185,16 @@ def multiplies_exactly(device: torch.device) -> bool:
     return bool(((ones * (1 + 2.0**-20)) @ ones).diagonal().min() > 1)
 
 
+def to_unit(rows: Tensor) -> Tensor:
+    """Return rows of length 1, however small or large they were, but for zeros."""
+    peaks = torch.maximum(rows.amax(dim=1), -rows.amin(dim=1))
+    rows = rows / peaks[:, None]
+    return rows.div_(_length(rows)[:, None])
+
+
 def _move(rows: Tensor, center: Tensor | float, scale: float, *, is_unit: bool) -> Tensor:
     if is_unit:
-        peaks = torch.maximum(rows.amax(dim=1), -rows.amin(dim=1))
-        rows = rows / peaks[:, None]
-        rows /= _length(rows)[:, None]
-        return rows.sub_(center)
+        return to_unit(rows).sub_(center)
     if scale != 1:
         rows = rows / scale
     return rows - center

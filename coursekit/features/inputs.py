@@ -12,7 +12,15 @@ from torch import Tensor
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.features.embeddings import Embeddings
 
-__all__ = ["Metric", "as_labels", "as_matrix", "check_k", "check_metric", "check_pair"]
+__all__ = [
+    "Metric",
+    "as_labeled",
+    "as_labels",
+    "as_matrix",
+    "check_k",
+    "check_metric",
+    "check_pair",
+]
 
 Metric = Literal["cosine", "euclidean"]
 
@@ -83,6 +91,30 @@ def as_labels(values: Tensor | np.ndarray, name: str, *, n_rows: int) -> Tensor:
         msg = f"{name} must have class numbers, 0 upward, as labels, got {given}."
         raise DataError(msg)
     return labels.to(torch.int64)
+
+
+def as_labeled(
+    data: object, name: str, *, metric: Metric = "euclidean", needs_labels: bool = False
+) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+    """Return the matrix, the labels and the class names of Embeddings, (X, y) or X alone.
+
+    Raises
+    ------
+    SettingsError
+        If there are no labels and they are needed.
+    """
+    values, labels, names = data, None, ()
+    if isinstance(data, Embeddings):
+        labels, names = data.labels, data.class_names
+    elif isinstance(data, tuple | list) and len(data) == 2:
+        values, labels = data
+    matrix = as_matrix(values, name, metric=metric)
+    if labels is not None:
+        return matrix, as_labels(labels, name, n_rows=len(matrix)), names
+    if needs_labels:
+        msg = f"{name} needs labels: give Embeddings that have them, or a pair (X, y)."
+        raise SettingsError(msg)
+    return matrix, None, names
 
 
 def check_metric(metric: str) -> None:
