@@ -48,7 +48,8 @@ from coursekit.models.replacing import put_head, replace_head
 from coursekit.models.residual import BasicBlock, Bottleneck, PaddedShortcut
 from coursekit.models.residual_nets import ResidualNet, build_residual
 from coursekit.models.separable import DepthwiseSeparable, InvertedResidual
-from coursekit.models.small_resnet import SmallResNet, coursekit_resnet8
+from coursekit.models.shipped_nets import coursekit_resnet8
+from coursekit.models.small_resnet import SmallResNet
 from coursekit.models.squeeze import SqueezeExcitation
 from coursekit.models.state_files import build_from_state, find_architecture, read_state
 from coursekit.models.untrained import build_untrained

@@ -3,11 +3,12 @@
 Nothing here knows what any block does with them.
 """
 
+from collections.abc import Sequence
 from numbers import Integral
 
 from coursekit.errors import SettingsError
 
-__all__ = ["check_counts"]
+__all__ = ["check_counts", "choose_depths"]
 
 
 def check_counts(block: str, **counts: object) -> None:
@@ -34,3 +35,25 @@ def check_counts(block: str, **counts: object) -> None:
         given = ", ".join(f"{name}={count!r}" for name, count in wrong.items())
         msg = f"{block} is built of whole numbers of at least 1, got {given}."
         raise SettingsError(msg)
+
+
+def choose_depths(n_depths: int, indices: int | Sequence[int] | None) -> list[int]:
+    """Return the depths that timm's `indices` means: the last so many, these, or all."""
+    depths = range(n_depths)
+    if indices is None:
+        return list(depths)
+    try:
+        taken = (
+            [depths[-number] for number in range(indices, 0, -1)]
+            if isinstance(indices, int)
+            else [depths[number] for number in indices]
+        )
+    except IndexError:
+        taken = []
+    if not taken:
+        msg = (
+            f"indices counts the last of the {n_depths} depths or lists some of 0 to "
+            f"{n_depths - 1}, got {indices!r}."
+        )
+        raise SettingsError(msg)
+    return taken

@@ -1,47 +1,21 @@
-"""The network that the course ships trained: a residual net for 32 x 32, known to timm.
+"""A residual net for images of 32 x 32, with the methods that timm's models have.
 
-Nothing here knows what it was trained on; `coursekit.recipes` does, and the card beside the
-weights says it.
+Nothing here knows of weights or of any data.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+import torch
 from timm.layers import create_classifier
-from timm.models import (
-    build_model_with_cfg,
-    generate_default_cfgs,
-    register_model,
-)
+from timm.models import checkpoint_seq
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coursekit.assets import data_folder
 from coursekit.errors import SettingsError
-from coursekit.models.checks import check_counts
+from coursekit.models.checks import check_counts, choose_depths
 from coursekit.models.residual import BasicBlock
 
-__all__ = ["SmallResNet", "coursekit_resnet8"]
-
-WEIGHTS = "weights/coursekit_resnet8.shapes.safetensors"
-
-default_cfgs = generate_default_cfgs(
-    {
-        "coursekit_resnet8.shapes": {
-            "file": str(data_folder() / WEIGHTS),
-            "num_classes": 18,
-            "input_size": (3, 32, 32),
-            "pool_size": (2, 2),
-            "crop_pct": 1.0,
-            "interpolation": "bilinear",
-            "mean": (0.5, 0.5, 0.5),
-            "std": (0.25, 0.25, 0.25),
-            "first_conv": "stem.conv",
-            "classifier": "fc",
-            "license": "cc-by-4.0",
-        },
-    }
-)
+__all__ = ["SmallResNet"]
 
 
 class SmallResNet(nn.Module):
@@ -105,6 +79,7 @@ class SmallResNet(nn.Module):
         )
         self.num_classes, self.in_chans = num_classes, in_chans
         self.drop_rate, self.num_features = drop_rate, widths[-1]
+        self.grad_checkpointing = False
         self.stem = _Stem(in_chans, stem_width)
         ins = (stem_width, *widths)
         self.stages = nn.Sequential(
@@ -120,15 +95,20 @@ class SmallResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def get_classifier(self) -> nn.Module:
+    def get_classifier(self, name_only: bool = False) -> nn.Module | str:
         """Return the head.
+
+        Parameters
+        ----------
+        name_only : bool, default=False
+            Whether to return its name instead.
 
         Returns
         -------
-        Module
+        Module or str
             ``nn.Identity`` where there are no classes.
         """
-        return self.fc
+        return "fc" if name_only else self.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Put a new head in place of the old one.
@@ -139,6 +119,11 @@ class SmallResNet(nn.Module):
             Logits; 0 leaves the head out.
         global_pool : str, optional
             As for the class; kept where nothing is said.
+
+        Raises
+        ------
+        SettingsError
+            If `num_classes` is negative.
         """
         if num_classes < 0:
             msg = f"num_classes is 0 (no head) or more, got {num_classes}."
@@ -149,6 +134,47 @@ class SmallResNet(nn.Module):
             self.num_features, num_classes, pool_type=pool
         )
         self.head_hidden_size = self.num_features * self.global_pool.feat_mult()
+        self.global_pool.train(self.training)
+        self.fc.train(self.training).to(self.stem.conv.weight)
+
+    def prune_intermediate_layers(
+        self,
+        indices: int | Sequence[int] = 1,
+        prune_norm: bool = False,  # noqa: ARG002
+        prune_head: bool = True,
+    ) -> list[int]:
+        """Take off what comes after the last chosen depth, as timm's models do.
+
+        Parameters
+        ----------
+        indices : int or sequence of int, default=1
+            The last so many depths, or these.
+        prune_norm : bool, default=False
+            Not used: every block ends normalized.
+        prune_head : bool, default=True
+            Whether the head goes, too; it must where a block does.
+
+        Returns
+        -------
+        list of int
+            The depths that `indices` names.
+        """
+        taken = choose_depths(len(self.feature_info), indices)
+        last = max(taken)
+        if prune_head or last < len(self.stages):
+            self.stages = self.stages[:last]
+            self.num_features = self.feature_info[last]["num_chs"]
+            self.reset_classifier(0, "")
+        return taken
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Say whether training computes the blocks twice instead of keeping their maps.
+
+        Parameters
+        ----------
+        enable : bool, default=True
+        """
+        self.grad_checkpointing = enable
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:  # noqa: ARG002
         """Return patterns that tell timm which parameters belong to which depth.
@@ -175,7 +201,10 @@ class SmallResNet(nn.Module):
         -------
         Tensor of shape (B, num_features, H / 16, W / 16), rounded up
         """
-        return self.stages(self.stem(x))
+        x = self.stem(x)
+        if self.grad_checkpointing and not torch.jit.is_scripting():
+            return checkpoint_seq(self.stages, x)
+        return self.stages(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return logits, or what feeds the head.
@@ -231,7 +260,7 @@ class SmallResNet(nn.Module):
             msg = f'output_fmt is "NCHW" for a convolutional net, got {output_fmt!r}.'
             raise SettingsError(msg)
         steps = [self.stem, *self.stages]
-        taken = _choose(len(steps), indices)
+        taken = choose_depths(len(self.feature_info), indices)
         maps = []
         for depth, step in enumerate(steps[: max(taken) + 1] if stop_early else steps):
             x = step(x)
@@ -254,19 +283,6 @@ class SmallResNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def _choose(n_depths: int, indices: int | Sequence[int] | None) -> list[int]:
-    depths = range(n_depths)
-    if indices is None:
-        return list(depths)
-    try:
-        if isinstance(indices, int):
-            return [depths[-number] for number in range(indices, 0, -1)]
-        return [depths[number] for number in indices]
-    except IndexError:
-        msg = f"indices counts or names the {n_depths} depths, got {indices!r}."
-        raise SettingsError(msg) from None
-
-
 class _Stem(nn.Module):
     """A 5 x 5 convolution with stride 2, normalized."""
 
@@ -278,35 +294,3 @@ class _Stem(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.bn(self.conv(x)))
-
-
-@register_model
-def coursekit_resnet8(pretrained: bool = False, **kwargs: Any) -> SmallResNet:
-    """Return the course's small residual net, as ``timm.create_model`` calls it.
-
-    Parameters
-    ----------
-    pretrained : bool, default=False
-        Whether it gets the weights that the course ships.
-    **kwargs
-        What `SmallResNet` takes, and timm's ``features_only``, ``out_indices``,
-        ``pretrained_cfg`` and ``pretrained_cfg_overlay``.
-
-    Returns
-    -------
-    SmallResNet
-        Eight layers deep: a convolution, three blocks of two, and the head.
-
-    Examples
-    --------
-    >>> import timm
-    >>> timm.create_model("coursekit_resnet8", num_classes=10).get_classifier()
-    Linear(in_features=112, out_features=10, bias=True)
-    """
-    return build_model_with_cfg(
-        SmallResNet,
-        "coursekit_resnet8",
-        pretrained,
-        feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
-        **kwargs,
-    )
