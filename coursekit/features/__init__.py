@@ -6,14 +6,19 @@ A classifier's head, trained on them: `fit_head`, and the `HeadFit` it returns.
 The nearest rows of a matrix, exactly: `find_neighbors`, and the `Neighbors` it returns.
 Nearly always and much faster: `SearchIndex`, with its `IndexSettings`.
 Votes of neighbors: `classify_by_neighbors`, and the `NeighborVotes` it returns.
+What a linear layer reads from them: `linear_probe`, and the `LinearProbe` it returns.
+In a plane, to look at: `project_2d`.
 """
 
 from coursekit.features.embed import embed
 from coursekit.features.embeddings import Embeddings, EmbeddingSource
-from coursekit.features.fitting import HeadFit, fit_head
+from coursekit.features.fitting import fit_head
+from coursekit.features.head_fit import HeadFit
 from coursekit.features.index import SearchIndex
 from coursekit.features.index_settings import IndexSettings
 from coursekit.features.neighbors import Neighbors, find_neighbors
+from coursekit.features.probe import LinearProbe, linear_probe
+from coursekit.features.projection import project_2d
 from coursekit.features.voting import NeighborVotes, classify_by_neighbors
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "Embeddings",
     "HeadFit",
     "IndexSettings",
+    "LinearProbe",
     "NeighborVotes",
     "Neighbors",
     "SearchIndex",
@@ -28,4 +34,6 @@ __all__ = [
     "embed",
     "find_neighbors",
     "fit_head",
+    "linear_probe",
+    "project_2d",
 ]

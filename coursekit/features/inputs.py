@@ -3,6 +3,7 @@
 Nothing here knows what is searched or learned in them.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "check_k",
     "check_metric",
     "check_pair",
+    "count_classes",
 ]
 
 Metric = Literal["cosine", "euclidean"]
@@ -170,6 +172,23 @@ def check_pair(queries: Tensor, bank: Tensor) -> None:
             "Move one of them: queries.to(bank.device)."
         )
         raise SettingsError(msg)
+
+
+def count_classes(n_classes: int | None, names: Sequence[str], labels: Tensor) -> int:
+    """Return the number of classes: as given, or as names and labels have it.
+
+    Raises
+    ------
+    SettingsError
+        If there are labels beyond the number given.
+    """
+    needed = int(labels.max()) + 1
+    if n_classes is None:
+        return max(len(names), needed)
+    if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < needed:
+        msg = f"n_classes must be at least {needed}, as the labels have it, got {n_classes!r}."
+        raise SettingsError(msg)
+    return n_classes
 
 
 def _check_rows(matrix: Tensor, name: str, metric: Metric) -> None:

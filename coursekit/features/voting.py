@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coursekit.errors import SettingsError
 from coursekit.features.embeddings import Embeddings
-from coursekit.features.inputs import Metric, as_labeled, check_k
+from coursekit.features.inputs import Metric, as_labeled, check_k, count_classes
 from coursekit.features.neighbors import Neighbors, find_neighbors
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def classify_by_neighbors(
     bank, classes, names = as_labeled(train, "train", metric=metric, needs_labels=True)
     queries, labels, _ = as_labeled(test, "test", metric=metric)
     ks = _as_ks(k, len(bank))
-    n_classes = _count_classes(n_classes, names, classes)
+    n_classes = count_classes(n_classes, names, classes)
     found = find_neighbors(queries, bank, k=max(ks), metric=metric)
     votes, predictions = _vote(found, classes, ks, weights, n_classes)
     return NeighborVotes(
@@ -206,16 +206,6 @@ def _as_ks(k: int | Sequence[int], n_bank: int) -> tuple[int, ...]:
         msg = f"Give one k or different ones, got {list(ks)}."
         raise SettingsError(msg)
     return tuple(int(one) for one in ks)
-
-
-def _count_classes(n_classes: int | None, names: Sequence[str], classes: Tensor) -> int:
-    needed = int(classes.max()) + 1
-    if n_classes is None:
-        return max(len(names), needed)
-    if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < needed:
-        msg = f"n_classes must be at least {needed}, as the labels have it, got {n_classes!r}."
-        raise SettingsError(msg)
-    return n_classes
 
 
 def _vote(
