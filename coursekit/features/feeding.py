@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 
 from coursekit.datasets import ImageSet, Loader, make_loader
 from coursekit.errors import DataError, SettingsError
@@ -135,11 +135,23 @@ def open_feed(data: Any, *, transform: Callable | None, choose_size: Sized) -> F
             "the data themselves, or make the loader with the transform."
         )
         raise SettingsError(msg)
+    if isinstance(getattr(data, "dataset", None), IterableDataset):
+        data = _Stream(data)
     batches = batches_of(data)
     _check_order(data, is_shuffled=batches.is_shuffled)
     names = getattr(getattr(data, "image_set", None), "class_names", None)
     names = names or getattr(getattr(data, "dataset", None), "classes", ())
     return Feed(data, _n_samples(data), tuple(map(str, names)), _describe(data))
+
+
+class _Stream:
+    """Batches of which nobody knows how many there are."""
+
+    def __init__(self, loader: Iterable[Any]) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.loader)
 
 
 def _feed_of_images(
@@ -247,10 +259,7 @@ def _n_samples(loader: Any) -> int | None:
     if isinstance(loader, Loader):
         return loader.n_samples
     if isinstance(loader, DataLoader) and loader.batch_size is not None:
-        try:
-            return len(loader.sampler)
-        except TypeError:  # samples that only come one after the other
-            return None
+        return len(loader.sampler)
     return None
 
 

@@ -3,8 +3,8 @@
 Nothing here knows how they were computed: the backbone does not run.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -13,83 +13,13 @@ from torch import Tensor, nn
 from coursekit.datasets import make_loader
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.features.embeddings import Embeddings
+from coursekit.features.head_fit import HeadFit, first_layer
 from coursekit.seeds import seeded
-from coursekit.training import History, Trainer, TrainSettings
+from coursekit.training import Trainer, TrainSettings
 
-__all__ = ["HeadFit", "fit_head"]
+__all__ = ["fit_head"]
 
 _ROWS = 4096  # at once, so that a matrix in a file is never read whole
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class HeadFit:
-    """A head, and how it was trained.
-
-    Parameters
-    ----------
-    head : Module
-        In evaluation mode, on the CPU. It takes embeddings as they are, so it can stand
-        where the head of the backbone stood; see `put_head`.
-    history : History
-        Its training, epoch by epoch.
-    class_names : tuple of str
-        One name a logit, or none if they are not known.
-    """
-
-    head: nn.Module
-    history: History
-    class_names: tuple[str, ...] = ()
-
-    def predict(self, embeddings: Embeddings | Tensor) -> Tensor:
-        """Return the logits of embeddings.
-
-        Parameters
-        ----------
-        embeddings : Embeddings, or Tensor of shape (n_samples, n_features)
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_classes), float32
-
-        Raises
-        ------
-        ShapeError
-            If they have another number of features than those of the training.
-        """
-        given = embeddings
-        matrix = given.embeddings if isinstance(given, Embeddings) else given.detach().cpu()
-        first = _first_layer(self.head)
-        if matrix.ndim != 2 or matrix.shape[1] != first.in_features:
-            msg = (
-                f"The head takes embeddings of shape (n_samples, {first.in_features}), got "
-                f"{tuple(matrix.shape)}. Embed with the same model and layer as for training."
-            )
-            raise ShapeError(msg)
-        with torch.no_grad():
-            return torch.cat([self.head(rows.float()) for rows in matrix.split(_ROWS)])
-
-    def accuracy(self, test: Embeddings) -> float:
-        """Return the share of samples whose largest logit is that of their label.
-
-        Parameters
-        ----------
-        test : Embeddings
-            With labels.
-
-        Returns
-        -------
-        float
-            From 0 to 1.
-
-        Raises
-        ------
-        DataError
-            If there are no labels, or no samples.
-        """
-        if test.labels is None or not len(test):
-            msg = "An accuracy needs samples with labels, got none."
-            raise DataError(msg)
-        return (self.predict(test).argmax(1) == test.labels).float().mean().item()
 
 
 def fit_head(
@@ -100,7 +30,7 @@ def fit_head(
     dropout: float = 0.0,
     validation: Embeddings | None = None,
     n_epochs: int = 20,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     lr: float = 3e-3,
     weight_decay: float = 0.1,
     seed: int,
@@ -128,8 +58,8 @@ def fit_head(
         Evaluated after each epoch.
     n_epochs : int, default=20
         Passes over the training embeddings.
-    batch_size : int, default=64
-        Samples a step.
+    batch_size : int, optional
+        Samples a step. By default 64, or fewer if an epoch had less than 16 steps.
     lr : float, default=3e-3
         The highest learning rate; a quarter into the training it is reached, at the end it
         is near zero.
@@ -169,6 +99,8 @@ def fit_head(
     """
     _check(train, "train")
     n_classes = train.n_classes if n_classes is None else n_classes
+    if batch_size is None:
+        batch_size = min(64, max(4, len(train) // 16))
     _check_numbers(train, n_classes, hidden, dropout=dropout, batch_size=batch_size, lr=lr)
     if validation is not None:
         _check(validation, "validation")
@@ -178,13 +110,11 @@ def fit_head(
         head = _build((train.n_features, *hidden, n_classes), dropout)
         model = nn.Sequential(scale, head)
         optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=weight_decay)
-        n_steps = max(1, n_epochs) * -(-len(train) // batch_size)
+        n_steps = n_epochs * -(-len(train) // batch_size)
         trainer = Trainer(
             model,
             optimizer=optimizer,
-            scheduler=torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, lr, total_steps=n_steps + 1, pct_start=0.25
-            ),
+            scheduler=torch.optim.lr_scheduler.LambdaLR(optimizer, _course_of(n_steps)),
             settings=TrainSettings(scheduler_every="step", progress_bar=progress_bar),
             device=device,
         )
@@ -192,8 +122,19 @@ def fit_head(
         held_out = None if validation is None else _loader(validation, _ROWS)
         history = trainer.fit(loader, validation=held_out, n_epochs=n_epochs)
     model.cpu()
-    scale.write_into(_first_layer(head))
+    scale.write_into(first_layer(head))
     return HeadFit(head=head.eval(), history=history, class_names=train.class_names)
+
+
+def _course_of(n_steps: int) -> Callable[[int], float]:
+    """Return the learning rate of each step as a share of the highest."""
+    n_rising = max(1, n_steps // 4)
+
+    def share(step: int) -> float:
+        falling = max(0, step - n_rising) / max(1, n_steps - n_rising)
+        return min(1.0, (step + 1) / n_rising) * (1 + math.cos(math.pi * falling)) / 2
+
+    return share
 
 
 class _Standardize(nn.Module):
@@ -243,10 +184,6 @@ def _build(sizes: Sequence[int], dropout: float) -> nn.Module:
     if dropout:
         layers.insert(len(layers) - 1, nn.Dropout(dropout))
     return layers[0] if len(layers) == 1 else nn.Sequential(*layers)
-
-
-def _first_layer(head: nn.Module) -> nn.Linear:
-    return next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
 
 
 def _loader(
