@@ -114,7 +114,7 @@ def find_preset(
     if cuts_out:
         size = (image_size, image_size)
         first = [v2.RandomResizedCrop(size, scale=(0.35, 1.0), interpolation=mode)]
-        whole = round(image_size / crop_share)
+        whole = int(image_size / crop_share)  # rounded down, as timm does
         last = [v2.Resize(whole, interpolation=mode), v2.CenterCrop(size)]
     else:
         first = last = _resize(image_size, mode)

@@ -76,7 +76,7 @@ def test_without_chance_it_does_what_torchvision_does(shape):
         made, expected = PerImage(transform)(images), transform(images)
         is_off = (made - expected).abs() > 1e-4  # at an edge a last digit can decide
         turns = hasattr(transform, "degrees")
-        assert is_off.double().mean() <= (0.005 if turns else 0), transform
+        assert is_off.double().mean() <= (0.01 if turns else 0), transform
 
 
 @pytest.mark.parametrize("size", [(8, 10), (110, 120)], ids=str)
