@@ -29,8 +29,8 @@ def model(role: str = "backbone", *, architecture: str | None = None) -> "nn.Mod
     role : str, default="backbone"
         One of `MODEL_ROLES`.
     architecture : str, optional
-        Of the real form, which comes in several: ``"mobilenet_v2"``, the first, or
-        ``"alexnet"``.
+        Of the real form. That of ``"backbone"`` comes in two: ``"mobilenet_v2"``, the first,
+        and ``"alexnet"``.
 
     Returns
     -------

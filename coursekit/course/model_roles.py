@@ -18,6 +18,10 @@ __all__ = ["MODEL_ROLES", "ModelRole"]
 OWN_STATE = (
     "a file with the state dict of the course's net or of one of torchvision's classifiers"
 )
+OWN_TIMM = (
+    "a file of weights of one of timm's models, named after it "
+    "(efficientnet_lite0.mine.safetensors), or a folder that timm.models.save_for_hf wrote"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +70,22 @@ def _load_torchvision(name: str, asset: str) -> Callable[[], "nn.Module"]:
     return load
 
 
+def _load_timm(name: str, asset: str) -> Callable[[], "nn.Module"]:
+    def load() -> "nn.Module":
+        from coursekit.models import build_from_timm_files
+
+        return build_from_timm_files(fetch(asset), name=name)
+
+    return load
+
+
+def load_own_timm(path: Path) -> "nn.Module":
+    """Return the model of timm's whose weights a file or a folder holds."""
+    from coursekit.models import build_from_timm_files
+
+    return build_from_timm_files(path)
+
+
 def load_own_state(path: Path) -> "nn.Module":
     """Return the model whose weights a file holds, found by their names and shapes."""
     from coursekit.models import build_from_state, find_architecture, read_state
@@ -85,6 +105,18 @@ MODEL_ROLES: Mapping[str, ModelRole] = {
         embedded_title="a small residual net, trained on the shapes world",
         own_form=OWN_STATE,
         assets={"mobilenet_v2": "mobilenet-v2", "alexnet": "alexnet"},
+    ),
+    "timm-backbone": ModelRole(
+        embedded=_load_shipped("coursekit_resnet8"),
+        real={
+            "efficientnet_lite0.ra_in1k": _load_timm(
+                "efficientnet_lite0.ra_in1k", "efficientnet-lite0"
+            )
+        },
+        own=load_own_timm,
+        embedded_title="the same small residual net, through timm",
+        own_form=OWN_TIMM,
+        assets={"efficientnet_lite0.ra_in1k": "efficientnet-lite0"},
     ),
 }
 """Name of each role that a model fills, and what can stand in it."""

@@ -25,6 +25,8 @@ SmallResNet, coursekit_resnet8
 
 read_state, find_architecture, build_from_state
     From a file of weights to the model that they fit.
+build_from_timm_files
+    The same for timm's models: a file named after one, or a folder as timm shares it.
 
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
@@ -52,6 +54,7 @@ from coursekit.models.shipped_nets import coursekit_resnet8
 from coursekit.models.small_resnet import SmallResNet
 from coursekit.models.squeeze import SqueezeExcitation
 from coursekit.models.state_files import build_from_state, find_architecture, read_state
+from coursekit.models.timm_files import build_from_timm_files
 from coursekit.models.untrained import build_untrained
 from coursekit.models.zfnet import build_zfnet
 
@@ -69,6 +72,7 @@ __all__ = [
     "SmallResNet",
     "SqueezeExcitation",
     "build_from_state",
+    "build_from_timm_files",
     "build_lenet",
     "build_mlp",
     "build_mlp_of_size",
