@@ -8,6 +8,8 @@ Nearly always and much faster: `SearchIndex`, with its `IndexSettings`.
 Votes of neighbors: `classify_by_neighbors`, and the `NeighborVotes` it returns.
 What a linear layer reads from them: `linear_probe`, and the `LinearProbe` it returns.
 In a plane, to look at: `project_2d`.
+How well each layer tells classes apart: `accuracy_by_layer`, and the `LayerAccuracies` that
+it returns, of one `LayerAccuracy` each.
 """
 
 from coursekit.features.embed import embed
@@ -16,6 +18,11 @@ from coursekit.features.fitting import fit_head
 from coursekit.features.head_fit import HeadFit
 from coursekit.features.index import SearchIndex
 from coursekit.features.index_settings import IndexSettings
+from coursekit.features.layers import (
+    LayerAccuracies,
+    LayerAccuracy,
+    accuracy_by_layer,
+)
 from coursekit.features.neighbors import Neighbors, find_neighbors
 from coursekit.features.probe import LinearProbe, linear_probe
 from coursekit.features.projection import project_2d
@@ -26,10 +33,13 @@ __all__ = [
     "Embeddings",
     "HeadFit",
     "IndexSettings",
+    "LayerAccuracies",
+    "LayerAccuracy",
     "LinearProbe",
     "NeighborVotes",
     "Neighbors",
     "SearchIndex",
+    "accuracy_by_layer",
     "classify_by_neighbors",
     "embed",
     "find_neighbors",

@@ -198,19 +198,20 @@ class Runner:
                 raise
             raise explained from error
         if not self._is_checked:
-            self._check_places(found)
+            self._check_places(found, len(piece))
         for name, rows in found.items():
             self._check_rows(rows, piece, f"{where}, {self.taker.places[name]}", first)
         return {name: rows.cpu() for name, rows in found.items()}
 
-    def _check_places(self, found: dict[str, Tensor]) -> None:
+    def _check_places(self, found: dict[str, Tensor], n_samples: int) -> None:
         self._is_checked = True
         for name in self.taker.places:
             problem = self.taker.explain(name)
             if problem is not None and not self.may_refuse:
                 raise problem
-            if problem is not None:
-                self.taker.refused[name] = problem
+            is_odd = self.may_refuse and len(found.get(name, ())) != n_samples
+            if problem is not None or is_odd:
+                self.taker.refused[name] = problem or ShapeError()
                 found.pop(name, None)
 
     def _check_rows(self, rows: Tensor, piece: Tensor, where: str, first: int) -> None:
