@@ -192,7 +192,7 @@ def usual_places(model: nn.Module) -> dict[str, Place]:
     places = [
         Place(name, "output")
         for name in stages
-        if last.side == "output" or not f"{last.layer}.".startswith(f"{name}.")
+        if last.side == "output" or not _is_part(name, last.layer)
     ]
     return {str(place): place for place in (*places, last)}
 
@@ -204,6 +204,11 @@ def _stages(part: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
             yield from _stages(child, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", child
+
+
+def _is_part(name: str, other: str) -> bool:
+    """Return whether one is the other, or inside it."""
+    return f"{name}.".startswith(f"{other}.") or f"{other}.".startswith(f"{name}.")
 
 
 def _has_weights(part: nn.Module) -> bool:
