@@ -13,12 +13,19 @@ from rich.console import Console
 
 from coursekit.assets import data_folder
 from coursekit.errors import SettingsError
-from coursekit.recipes import BackboneRecipe, ShippedModel, train_backbone
+from coursekit.recipes import (
+    BackboneRecipe,
+    ClipRecipe,
+    ShippedModel,
+    train_backbone,
+    train_clip,
+)
 
 __all__ = ["RECIPES", "train_weights"]
 
 RECIPES: dict[str, tuple[type, Callable[..., ShippedModel]]] = {
     "backbone": (BackboneRecipe, train_backbone),
+    "clip": (ClipRecipe, train_clip),
 }
 """By what ``coursekit train`` takes: the settings, and the function that trains."""
 
@@ -68,12 +75,12 @@ def train_weights(
     reached = ", ".join(f"{what} {100 * v:.1f} %" for what, v in made.accuracies.items())
     _say(console, f"Accuracy on fresh pictures: {reached}.")
     _say(console, f"{made.weights} ({made.n_bytes:,} bytes, SHA-256 {made.sha256[:16]})")
-    _say(console, _compare(made))
+    _say(console, _compare(made, output))
     return made
 
 
-def _compare(made: ShippedModel) -> str:
-    shipped = data_folder() / "weights" / made.weights.name
+def _compare(made: ShippedModel, output: Path) -> str:
+    shipped = data_folder() / "weights" / made.weights.relative_to(output)
     if not shipped.is_file():
         return "The course ships no file of this name yet."
     if hashlib.sha256(shipped.read_bytes()).hexdigest() == made.sha256:

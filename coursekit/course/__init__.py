@@ -3,7 +3,8 @@
 Lessons
     `Lesson`, `find_lesson`, `find_lessons`.
 Roles
-    `dataset` for data, `model` and `transform` for trained models; `use_own_files`, `profile`,
+    `dataset` for data, `model` and `transform` for trained models, `clip` and `clip_source`
+    for models of images and texts; `use_own_files`, `profile`,
     `required_assets`, `role_states`, the record `RoleState`, and the tables `ROLES` and
     `MODEL_ROLES`.
 Exercises
@@ -29,6 +30,7 @@ from coursekit.course.catalog import (
     role_states,
     use_own_files,
 )
+from coursekit.course.clip_catalog import clip, clip_source
 from coursekit.course.exercises import (
     Exercise,
     ExerciseResult,
@@ -51,6 +53,8 @@ __all__ = [
     "RoleState",
     "check_address",
     "check_exercise",
+    "clip",
+    "clip_source",
     "colab_badge",
     "dataset",
     "find_exercise",

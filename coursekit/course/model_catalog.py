@@ -15,7 +15,7 @@ from coursekit.errors import CourseError, RoleError, SettingsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["get_model_role", "load_own_model", "model", "transform"]
+__all__ = ["explain_own_file", "get_model_role", "load_own_model", "model", "transform"]
 
 
 def model(role: str = "backbone", *, architecture: str | None = None) -> "nn.Module":
@@ -119,9 +119,15 @@ def load_own_model(role: str, path: Path) -> "nn.Module":
     try:
         return entry.own(path)
     except CourseError as error:
-        msg = (
-            f"Your own file in the role {role!r}, {path}, cannot be used: {error}\n"
-            f"The role takes {entry.own_form}. Mend the file, or unset {role_variable(role)} "
-            "to go without it."
-        )
-        raise RoleError(msg) from error
+        raise explain_own_file(role, path, error) from error
+
+
+def explain_own_file(role: str, path: Path, error: CourseError) -> RoleError:
+    """Return the error that says why a user's own file cannot be used, and what to do."""
+    entry = get_model_role(role)
+    msg = (
+        f"Your own file in the role {role!r}, {path}, cannot be used: {error}\n"
+        f"The role takes {entry.own_form}. Mend the file, or unset {role_variable(role)} "
+        "to go without it."
+    )
+    return RoleError(msg)

@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coursekit.assets import fetch
+from coursekit.course.clip_forms import (
+    CLIP_ASSETS,
+    find_own_clip,
+    find_real_clip,
+    find_shipped_clip,
+    opened,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +28,10 @@ OWN_STATE = (
 OWN_TIMM = (
     "a file of weights of one of timm's models, named after it "
     "(efficientnet_lite0.mine.safetensors), or a folder that timm.models.save_for_hf wrote"
+)
+OWN_CLIP = (
+    "a folder that open_clip opens as local-dir: (open_clip_config.json and weights), or a file "
+    "with weights of ViT-B-32-quickgelu"
 )
 
 
@@ -117,6 +128,14 @@ MODEL_ROLES: Mapping[str, ModelRole] = {
         embedded_title="the same small residual net, through timm",
         own_form=OWN_TIMM,
         assets={"efficientnet_lite0.ra_in1k": "efficientnet-lite0"},
+    ),
+    "clip": ModelRole(
+        embedded=opened(find_shipped_clip),
+        real=dict.fromkeys(CLIP_ASSETS, opened(find_real_clip)),
+        own=opened(find_own_clip),
+        embedded_title="a small CLIP, trained on captioned shapes",
+        own_form=OWN_CLIP,
+        assets=CLIP_ASSETS,
     ),
 }
 """Name of each role that a model fills, and what can stand in it."""

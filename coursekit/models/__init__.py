@@ -28,6 +28,13 @@ read_state, find_architecture, build_from_state
 build_from_timm_files
     The same for timm's models: a file named after one, or a folder as timm shares it.
 
+Clip, ClipSource, find_clip, open_clip_source
+    A CLIP that open_clip opens: model, preprocess and tokenizer, and where they are found.
+CheckedPreprocess, CheckedTokenizer, TextWarning
+    Its preprocess and tokenizer, which say what they cannot take.
+model_configuration
+    Which images a model of open_clip wants, in timm's words.
+
 BasicBlock, Bottleneck, PaddedShortcut
     Blocks of ResNet and ResNeXt, and the skip without parameters.
 DenseBlock
@@ -40,6 +47,15 @@ SqueezeExcitation
     Gates for channels.
 """
 
+from coursekit.models.clip import (
+    CheckedPreprocess,
+    Clip,
+    ClipSource,
+    find_clip,
+    model_configuration,
+    open_clip_source,
+)
+from coursekit.models.clip_texts import CheckedTokenizer, TextWarning
 from coursekit.models.dense import DenseBlock
 from coursekit.models.depth import LayerGroup, layer_groups
 from coursekit.models.heads import find_head
@@ -61,6 +77,10 @@ from coursekit.models.zfnet import build_zfnet
 __all__ = [
     "BasicBlock",
     "Bottleneck",
+    "CheckedPreprocess",
+    "CheckedTokenizer",
+    "Clip",
+    "ClipSource",
     "DenseBlock",
     "DepthwiseSeparable",
     "Inception",
@@ -71,6 +91,7 @@ __all__ = [
     "ResidualNet",
     "SmallResNet",
     "SqueezeExcitation",
+    "TextWarning",
     "build_from_state",
     "build_from_timm_files",
     "build_lenet",
@@ -81,8 +102,11 @@ __all__ = [
     "build_zfnet",
     "coursekit_resnet8",
     "find_architecture",
+    "find_clip",
     "find_head",
     "layer_groups",
+    "model_configuration",
+    "open_clip_source",
     "put_head",
     "read_state",
     "replace_head",

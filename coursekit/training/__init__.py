@@ -6,11 +6,13 @@ To go on after an interruption: `Checkpoint`.
 What trains: `freeze`, `unfreeze`, `report_parameters` and their `ParameterReport`;
 `parameter_groups` with rates by depth; `GradualUnfreezing`.
 What was predicted: `top_predictions` and its record `TopPredictions`.
+Of models of images and texts: `contrastive_loss`.
 Metrics, averaged over samples: `accuracy`, `top5_accuracy`.
 """
 
 from coursekit.training.callbacks import Callback, EarlyStopping
 from coursekit.training.checkpoints import Checkpoint
+from coursekit.training.contrastive import contrastive_loss
 from coursekit.training.freezing import freeze, unfreeze
 from coursekit.training.history import History
 from coursekit.training.metrics import accuracy, top5_accuracy
@@ -34,6 +36,7 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "accuracy",
+    "contrastive_loss",
     "freeze",
     "parameter_groups",
     "report_parameters",
