@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.arrays import as_array
@@ -147,5 +147,6 @@ def _set_ticks(axes: Axes, log: str) -> None:
     plain = FuncFormatter(lambda value, _: format_number(value))
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if name in log:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_minor_formatter(NullFormatter())
             axis.set_major_formatter(plain)
