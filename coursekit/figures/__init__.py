@@ -28,6 +28,10 @@ plot_map
     Points in a plane by class, with some of the images that they stand for.
 plot_trade_off
     What one gains against what one pays, as a setting is turned.
+show_similarity
+    Images against texts: how similar each pair is.
+show_retrieved
+    Texts and the images found for them.
 show_predictions
     Images with the classes that a model thinks likeliest, right or wrong.
 plot_strategies
@@ -55,6 +59,7 @@ from coursekit.figures.embedding_maps import plot_map
 from coursekit.figures.feature_maps import show_feature_maps
 from coursekit.figures.fields import show_receptive_field
 from coursekit.figures.figure import Figure
+from coursekit.figures.image_texts import show_retrieved, show_similarity
 from coursekit.figures.images import show_before_after, show_images
 from coursekit.figures.matrices import show_matrix, show_weights
 from coursekit.figures.memory import plot_memory
@@ -90,5 +95,7 @@ __all__ = [
     "show_neighbors",
     "show_predictions",
     "show_receptive_field",
+    "show_retrieved",
+    "show_similarity",
     "show_weights",
 ]
