@@ -116,6 +116,7 @@ def write_shipped(
     save_file(
         {key: value.contiguous() for key, value in sorted(halves.items())}, unfinished
     )
+    unfinished.chmod(0o644)  # safetensors gives its files to their owner alone
     unfinished.replace(weights)
     log.write_text(_format_log(history), encoding="utf-8")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
