@@ -122,7 +122,7 @@ def find_neighbors(
 
     Notes
     -----
-    Of rows with equal values, compared in float64 to 12 digits, that with the lower index
+    Of rows with equal values, compared in float64 to 13 digits, that with the lower index
     comes first. A query
     that is itself in `bank` is its own first neighbor, unless an equal row stands before it;
     drop column 0 for leave-one-out. The largest temporary holds ``4 * chunk_size * n_bank``
@@ -148,7 +148,7 @@ def find_neighbors(
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
         msg = f"chunk_size must be a whole number of at least 1, got {chunk_size!r}."
         raise SettingsError(msg)
-    with torch.inference_mode(), torch.autocast(queries.device.type, enabled=False):
+    with torch.no_grad(), torch.autocast(queries.device.type, enabled=False):
         found = _find(queries, bank, k, metric, chunk_size)
     return Neighbors(indices=found[0], values=found[1].float(), metric=metric)
 

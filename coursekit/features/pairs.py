@@ -11,13 +11,13 @@ from coursekit.features.inputs import Metric
 __all__ = ["keep_nearest", "measure_pairs", "to_squared"]
 
 _AT_ONCE = 1 << 18  # numbers: they stay in the processor's cache
-_DIGITS = 2.0**40
+_DIGITS = 2.0**44
 
 
 def measure_pairs(
     queries: Tensor, bank: Tensor, rows: Tensor, columns: Tensor, metric: Metric
 ) -> Tensor:
-    """Return the cosine or the distance of each pair, in float64, to 40 binary digits.
+    """Return the cosine or the distance of each pair, in float64, to 44 binary digits.
 
     So equal pairs have equal values, wherever they stand, and so have pairs that are equal
     but for the rounding of sums and roots.

@@ -196,8 +196,8 @@ def _tested(
             f"{probe.head.in_features} and {X.shape[1]}."
         )
         raise ShapeError(msg)
-    with torch.inference_mode():
-        predictions = probe.head(X.to(probe.head.weight.device)).argmax(dim=1).cpu().clone()
+    with torch.no_grad():
+        predictions = probe.head(X.to(probe.head.weight.device)).argmax(dim=1).cpu()
     accuracy = (
         None if y is None or not len(y) else float((predictions == y).double().mean())
     )
