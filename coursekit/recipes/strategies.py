@@ -108,7 +108,7 @@ def compare_strategies(
         transform=transform,
         train_transform=train_transform or transform,
         is_augmented=train_transform is not None,
-        build=build or (lambda seed: build_untrained(backbone, seed=seed)),
+        build=build or _draws_anew(backbone),
         settings=settings or TransferSettings(),
         validate=validate,
         device=device,
@@ -134,6 +134,17 @@ def compare_strategies(
         class_names=test.class_names,
         n_images=len(images),
     )
+
+
+def _draws_anew(backbone: nn.Module) -> Callable[[int], nn.Module]:
+    def build(seed: int) -> nn.Module:
+        try:
+            return build_untrained(backbone, seed=seed)
+        except SettingsError as error:
+            msg = f"{error} Pass that function, of a seed, as build=."
+            raise SettingsError(msg) from error
+
+    return build
 
 
 def _check_choice(strategies: Sequence[str], seeds: Sequence[int]) -> None:

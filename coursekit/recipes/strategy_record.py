@@ -91,6 +91,19 @@ class StrategyComparison:
             for name in self.strategies
         }
 
+    @property
+    def means(self) -> dict[str, float]:
+        """For each strategy the accuracy averaged over the seeds."""
+        return {name: float(np.mean(values)) for name, values in self.accuracies.items()}
+
+    @property
+    def spreads(self) -> dict[str, float]:
+        """For each strategy the standard deviation of its accuracy; 0 for one seed."""
+        return {
+            name: float(np.std(values, ddof=len(values) > 1))
+            for name, values in self.accuracies.items()
+        }
+
     def run(self, strategy: str, seed: int | None = None) -> StrategyRun:
         """Return one run; by default that of the first seed.
 
@@ -161,9 +174,7 @@ class StrategyComparison:
 
     def __repr__(self) -> str:
         n_seeds = len(self.seeds)
-        means = ", ".join(
-            f"{name} {np.mean(values):.1%}" for name, values in self.accuracies.items()
-        )
+        means = ", ".join(f"{name} {mean:.1%}" for name, mean in self.means.items())
         plural = "" if n_seeds == 1 else "s"
         return (
             f"StrategyComparison({self.n_images} images, {n_seeds} seed{plural}: {means})"
