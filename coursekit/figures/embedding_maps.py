@@ -13,7 +13,15 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.arrays import as_array, as_image, as_images
 from coursekit.figures.figure import Figure
-from coursekit.figures.style import COLORS, FONT_SIZES, PAGE_WIDTH, color_cycle, style
+from coursekit.figures.style import (
+    COLORS,
+    FONT_SIZES,
+    PAGE_WIDTH,
+    PIXELS_PER_INCH,
+    SCREEN_PIXELS_PER_INCH,
+    color_cycle,
+    style,
+)
 
 __all__ = ["plot_map"]
 
@@ -76,7 +84,10 @@ def plot_map(
             f"images must be one for each of the {len(labels)} points, got {len(pictures)}."
         )
         raise ShapeError(msg)
-    figure = Figure(width=PAGE_WIDTH, height=_HEIGHT, title=title)
+    pixels_per_inch = PIXELS_PER_INCH if pictures is None else SCREEN_PIXELS_PER_INCH
+    figure = Figure(
+        width=PAGE_WIDTH, height=_HEIGHT, title=title, pixels_per_inch=pixels_per_inch
+    )
     row = figure.subplots(1, len(read), squeeze=False)[0]
     with style():
         for axes, (name, plane) in zip(row, read.items(), strict=True):

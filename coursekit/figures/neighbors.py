@@ -24,7 +24,7 @@ from coursekit.figures.style import (
 
 __all__ = ["show_neighbors"]
 
-_LARGEST = 0.94  # inches of a panel
+_LARGEST = 0.8  # inches of a panel
 _GAP = 0.14  # inches that panels stand apart
 _SPACER = 0.02  # inches more between two queries in a row
 _MOST = 10  # panels in a row
