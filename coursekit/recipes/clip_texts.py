@@ -144,6 +144,7 @@ def write_clip_files(folder: Path, *, embed_dim: int, context_length: int) -> di
                 "width": 64,
                 "heads": 2,
                 "layers": 2,
+                "mlp_ratio": 2.0,
             },
         },
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3},
