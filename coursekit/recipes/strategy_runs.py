@@ -117,6 +117,10 @@ class StrategyRunner:
         if strategy == "fine-tune":
             lr = settings.fine_tune_lr or settings.lr / 2
         model.requires_grad_(True)
+        if strategy == "fine-tune" and not settings.tune_batch_norm:
+            for layer in model.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.requires_grad_(False)  # the trainer then keeps its averages too
         loader = self.loader(images, seed=derive_seed(seed, "train"), shuffle=True)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=lr, weight_decay=settings.weight_decay
@@ -137,7 +141,7 @@ class StrategyRunner:
             n_epochs=settings.n_epochs,
         )
         seconds += time.perf_counter() - began
-        n_trained = sum(p.numel() for p in model.parameters())
+        n_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         logits = trainer.predict(self.test_loader())
         return self.note(strategy, seed, logits, seconds, n_trained, history)
 

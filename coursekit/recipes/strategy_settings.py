@@ -29,6 +29,10 @@ class TransferSettings:
         Of both.
     batch_size : int, default=32
         Images a step.
+    tune_batch_norm : bool, default=True
+        Whether fine-tuning changes batch normalization. Without, its weights and averages
+        stay those of the backbone, which very few images, small batches, or weights that
+        were merged with the convolutions ask for.
     n_views : int, default=8
         How often the training images are embedded for the head: with fresh augmentation
         each time, or once if there is none.
@@ -50,6 +54,7 @@ class TransferSettings:
     fine_tune_lr: float | None = None
     weight_decay: float = 0.05
     batch_size: int = 32
+    tune_batch_norm: bool = True
     n_views: int = 8
     hidden: tuple[int, ...] = ()
     n_head_epochs: int = 20

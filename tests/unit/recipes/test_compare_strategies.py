@@ -138,6 +138,36 @@ class TestRuns:
         assert len(heads) == 1
         assert [head is heads[0].head for head in starts] == [True, True]
 
+    def test_batch_norm_can_be_left_as_it_was(self, backbone, monkeypatch):
+        models = []
+        train_it = module.Trainer.fit
+
+        def spy(trainer, *args, **kwargs):
+            models.append(trainer.model)
+            return train_it(trainer, *args, **kwargs)
+
+        train, test = make_images(24), make_images(12, seed=1)
+        settings = TransferSettings(n_epochs=2, batch_size=8, tune_batch_norm=False)
+        monkeypatch.setattr(module.Trainer, "fit", spy)
+        done = compare_strategies(
+            backbone,
+            train,
+            test,
+            seeds=(0,),
+            strategies=("fine-tune",),
+            **QUIET | {"settings": settings},
+        )
+        tuned, old = models[-1].state_dict(), backbone.state_dict()
+        same = {
+            name
+            for name in old
+            if "linear" not in name and torch.equal(tuned[name], old[name])
+        }
+        assert (
+            same == {name for name in old if "bn" in name or ".skip.1" in name} & old.keys()
+        )
+        assert done.runs[0].n_trained < sum(p.numel() for p in models[-1].parameters())
+
     def test_augmentation_meets_training_images_only(self, backbone):
         shown = []
 
