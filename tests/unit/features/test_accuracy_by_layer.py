@@ -94,7 +94,7 @@ def test_a_layer_that_makes_all_images_equal_is_seen(parts):
             self.one = nn.Parameter(torch.ones(()))
 
         def forward(self, images):
-            return images * 0 + torch.rand(len(images), 3, 1, 1) * self.one
+            return images * 0 + self.one
 
     model = nn.Sequential(
         nn.Conv2d(3, 3, 1),
