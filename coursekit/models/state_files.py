@@ -4,6 +4,8 @@ Nothing here knows of roles, or where files lie.
 """
 
 import pickle
+import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,16 @@ from torchvision.models import get_model_weights, list_models
 
 from coursekit.errors import SettingsError
 from coursekit.models.heads import find_head
+from coursekit.models.replacing import other_heads
 
 __all__ = ["build_from_state", "find_architecture", "read_state"]
 
 _OWN = "coursekit_resnet8"
 _NESTS = ("state_dict", "model")
+_AUXILIARY = (
+    "aux",
+    "AuxLogits",
+)  # GoogLeNet's and Inception's, left out where they are used
 _LARGEST_HEAD = 4_200_000  # VGG's: 4,096 features, 1,000 classes
 
 
@@ -50,10 +57,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         msg = f"There is no file of weights at {path}."
         raise SettingsError(msg)
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _load(path)
     except (
         SafetensorError,
         pickle.UnpicklingError,
@@ -106,7 +110,9 @@ def find_architecture(state: Mapping[str, Tensor], *, hint: str = "") -> str:
     >>> find_architecture(torchvision.models.squeezenet1_1().state_dict())
     'squeezenet1_1'
     """
-    n_parameters = sum(value.numel() for value in state.values())
+    n_parameters = sum(
+        value.numel() for name, value in state.items() if not name.startswith(_AUXILIARY)
+    )
     sizes = {_OWN: 264_000} | {
         name: next(iter(get_model_weights(name))).meta["num_params"]
         for name in list_models(module=torchvision.models)
@@ -122,7 +128,7 @@ def find_architecture(state: Mapping[str, Tensor], *, hint: str = "") -> str:
             abs(sizes[name] - n_parameters),
         ),
     )
-    for name in order:
+    for name in order if state else ():
         if _fits(name, state):
             return name
     msg = (
@@ -153,13 +159,14 @@ def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
     SettingsError
         If the weights do not fit.
     """
-    reference = _build(name, device="meta")
-    head = find_head(reference)
+    head = find_head(_build(name, state, device="meta"))
     weight = state.get(f"{head}.weight")
     n_classes = 1000 if weight is None else len(weight)
-    model = _build(name, device="cpu", num_classes=n_classes)
+    model = _build(name, state, device="cpu", num_classes=n_classes)
+    whole = OrderedDict(state)
+    whole._metadata = {"": model.state_dict()._metadata[""]}  # MNASNet asks for its version
     try:
-        model.load_state_dict(dict(state))
+        model.load_state_dict(whole)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         msg = f"These weights do not fit {name}: {reason}"
@@ -169,23 +176,35 @@ def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
     return model.eval()
 
 
+def _load(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    with warnings.catch_warnings():  # a file that torch did not write is told of anyway
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def _fits(name: str, state: Mapping[str, Tensor]) -> bool:
-    reference = _build(name, device="meta")
+    reference = _build(name, state, device="meta")
     wanted = reference.state_dict()
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     if not set(wanted) - optional <= set(state) <= set(wanted):
         return False
     head = find_head(reference)
+    heads = tuple(f"{part}." for part in (head, *other_heads(reference, head)))
     return all(
         value.shape == wanted[key].shape
-        or (key.startswith(f"{head}.") and value.shape[1:] == wanted[key].shape[1:])
+        or (key.startswith(heads) and value.shape[1:] == wanted[key].shape[1:])
         for key, value in state.items()
     )
 
 
-def _build(name: str, *, device: str, **options: Any) -> nn.Module:
+def _build(
+    name: str, state: Mapping[str, Tensor], *, device: str, **options: Any
+) -> nn.Module:
     if name in {"googlenet", "inception_v3"}:
         options["init_weights"] = False
+        options["aux_logits"] = any(key.startswith(_AUXILIARY) for key in state)
     if name.startswith("regnet"):
         device = "cpu"  # it computes its widths with tensors
     with torch.device(device):

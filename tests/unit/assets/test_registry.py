@@ -7,7 +7,7 @@ import pytest
 from torchvision import datasets
 
 from coursekit.assets import asset_names, get_asset
-from coursekit.course.roles import ROLES
+from coursekit.course import MODEL_ROLES, ROLES
 
 FILES = [(name, file) for name in asset_names() for file in get_asset(name).files]
 
@@ -18,7 +18,7 @@ def test_every_asset_has_a_card_with_license_and_year(name):
     assert re.search(r"\b(19|20)\d\d\b", asset.citation)
     assert asset.license in asset.card
     assert asset.source in asset.card
-    assert asset.role in ROLES
+    assert asset.role in (*ROLES, *MODEL_ROLES)
     assert asset.files[0].final_path.startswith(asset.result)
 
 
@@ -27,7 +27,9 @@ def test_every_asset_has_a_card_with_license_and_year(name):
 )
 def test_every_file_has_an_address_and_a_well_formed_hash_or_says_it_has_none(name, file):
     assert all(re.match(r"https?://[\w.~/-]+$", address) for address in file.addresses)
-    assert re.fullmatch(r"(sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}|)", file.hash)
+    assert re.fullmatch(
+        r"(sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}|)", file.hash
+    )
     assert file.hash_source, "say where the hash comes from, or 'none published'"
     assert (file.hash == "") == (file.hash_source == "none published")
     if not file.hash:
