@@ -12,63 +12,65 @@ from torchvision.transforms import v2
 
 from coursekit.errors import ShapeError
 from coursekit.transforms.batch_rows import (
+    Numbers,
     change_rows,
     draw_chosen,
     draw_uniform,
     is_large,
 )
 
-__all__ = [
-    "change_hue_",
-    "gray_each",
-    "invert_each",
-    "jitter_each",
-]
+__all__ = ["draw_chosen_images", "draw_jitter", "gray", "invert", "jitter"]
 
 _GRAY = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 
 
-def jitter_each(transform: v2.ColorJitter, images: Tensor) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in an order drawn for each image."""
+def draw_jitter(transform: v2.ColorJitter, n_images: int, images: Tensor) -> Numbers:
+    """Draw the order of the changes and by how much each is made, (n_images, n_changes)."""
     _check_channels(images)
-    ranges = [
-        (change_brightness_, transform.brightness),
-        (change_contrast_, transform.contrast),
-        (change_saturation_, transform.saturation),
-        (change_hue_, transform.hue),
-    ]
-    ranges = [(change, limits) for change, limits in ranges if limits is not None]
-    if images.shape[1] == 1:  # gray has neither saturation nor hue
-        ranges = [pair for pair in ranges if pair[0] not in _OF_COLOR]
-    n_images = len(images)
-    order = torch.rand(n_images, len(ranges)).argsort(1)  # (n_images, n_changes)
-    factors = [draw_uniform(n_images, *limits, like=images) for _, limits in ranges]
-    changes = [change for change, _ in ranges]
-    factors = [factor[:, None, None, None] for factor in factors]
-    if is_large(images):  # all changes of an image while it is in the cache
+    ranges = [getattr(transform, name) for name in _names(transform, images)]
+    order = torch.rand(n_images, len(ranges)).argsort(1)
+    factors = [draw_uniform(n_images, *limits, like=images) for limits in ranges]
+    empty = [images.new_empty(n_images, 0)]
+    return order, torch.cat(empty + [factor[:, None] for factor in factors], dim=1)
+
+
+def jitter(
+    transform: v2.ColorJitter, images: Tensor, order: Tensor, factors: Tensor
+) -> Tensor:
+    """Change brightness, contrast, saturation and hue of each image in its own order."""
+    changes = [_CHANGES[name] for name in _names(transform, images)]
+    by_change = [factor[:, None, None, None] for factor in factors.unbind(1)]
+    if is_large(images):
         for row, numbers in enumerate(order.tolist()):
             for number in numbers:
-                changes[number](images[row : row + 1], factors[number][row : row + 1])
+                changes[number](images[row : row + 1], by_change[number][row : row + 1])
         return images
     for place, number in product(range(len(changes)), repeat=2):
-        rows = (order[:, place] == number).nonzero()[:, 0]
-        change_rows(images, rows, changes[number], factors[number])
+        chosen = order[:, place] == number
+        change_rows(images, chosen, changes[number], by_change[number])
     return images
 
 
-def gray_each(transform: v2.RandomGrayscale, images: Tensor) -> Tensor:
-    """Take the colors from some images."""
+def draw_chosen_images(
+    transform: v2.RandomGrayscale | v2.RandomInvert, n_images: int, images: Tensor
+) -> Numbers:
+    """Draw which images are changed."""
     _check_channels(images)
-    rows = draw_chosen(len(images), transform.p)
+    return (draw_chosen(n_images, transform.p),)
+
+
+def gray(transform: v2.RandomGrayscale, images: Tensor, chosen: Tensor) -> Tensor:
+    """Take the colors from the chosen images."""
+    del transform
     if images.shape[1] == 3:
-        change_rows(images, rows, lambda part: part.copy_(_gray(part)))
+        change_rows(images, chosen, lambda part: part.copy_(_gray(part)))
     return images
 
 
-def invert_each(transform: v2.RandomInvert, images: Tensor) -> Tensor:
-    """Make negatives of some images."""
-    rows = draw_chosen(len(images), transform.p)
-    change_rows(images, rows, lambda part: part.neg_().add_(1))
+def invert(transform: v2.RandomInvert, images: Tensor, chosen: Tensor) -> Tensor:
+    """Make negatives of the chosen images."""
+    del transform
+    change_rows(images, chosen, lambda part: part.neg_().add_(1))
     return images
 
 
@@ -141,4 +143,15 @@ def _check_channels(images: Tensor) -> None:
         raise ShapeError(msg)
 
 
-_OF_COLOR = (change_saturation_, change_hue_)
+def _names(transform: v2.ColorJitter, images: Tensor) -> list[str]:
+    """Return what is changed; gray images have neither saturation nor hue."""
+    names = list(_CHANGES)[: 4 if images.shape[1] == 3 else 2]
+    return [name for name in names if getattr(transform, name) is not None]
+
+
+_CHANGES = {
+    "brightness": change_brightness_,
+    "contrast": change_contrast_,
+    "saturation": change_saturation_,
+    "hue": change_hue_,
+}

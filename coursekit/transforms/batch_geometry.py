@@ -12,41 +12,58 @@ from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode, v2
 
 from coursekit.errors import ShapeError
-from coursekit.transforms.batch_rows import change_rows, cut, draw_chosen, draw_uniform
+from coursekit.transforms.batch_rows import (
+    Numbers,
+    change_rows,
+    cut,
+    draw_chosen,
+    draw_uniform,
+)
 
 __all__ = [
-    "affine_each",
-    "crop_each",
+    "crop",
     "crop_windows",
-    "flip_columns_each",
-    "flip_rows_each",
-    "rotate_each",
+    "draw_affine",
+    "draw_crop",
+    "draw_flip",
+    "draw_rotation",
+    "flip",
+    "resample",
 ]
 
 
-def flip_columns_each(transform: v2.RandomHorizontalFlip, images: Tensor) -> Tensor:
-    """Mirror some images left to right."""
-    return _flip(images, transform.p, axis=3)
+def draw_flip(
+    transform: v2.RandomHorizontalFlip | v2.RandomVerticalFlip,
+    n_images: int,
+    images: Tensor,
+) -> Numbers:
+    """Draw which images are mirrored."""
+    del images
+    return (draw_chosen(n_images, transform.p),)
 
 
-def flip_rows_each(transform: v2.RandomVerticalFlip, images: Tensor) -> Tensor:
-    """Mirror some images top to bottom."""
-    return _flip(images, transform.p, axis=2)
+def flip(
+    transform: v2.RandomHorizontalFlip | v2.RandomVerticalFlip,
+    images: Tensor,
+    chosen: Tensor,
+) -> Tensor:
+    """Mirror the chosen images left to right, or top to bottom."""
+    axis = 3 if isinstance(transform, v2.RandomHorizontalFlip) else 2
+    change_rows(images, chosen, lambda part: part.copy_(part.flip(axis)))
+    return images
 
 
-def rotate_each(transform: v2.RandomRotation, images: Tensor) -> Tensor:
-    """Rotate each image by an angle of its own, counterclockwise."""
-    angle = draw_uniform(len(images), *transform.degrees, like=images)
+def draw_rotation(transform: v2.RandomRotation, n_images: int, images: Tensor) -> Numbers:
+    """Draw an angle for each image; return the matrices."""
+    angle = draw_uniform(n_images, *transform.degrees, like=images)
     zeros = torch.zeros_like(angle)
-    matrices = _inverse_matrices(
-        -angle, (zeros, zeros), zeros + 1, (zeros, zeros), _center(transform, images)
-    )
-    return _resample(images, matrices, transform)
+    center = _center(transform, images)
+    return (_inverse_matrices(-angle, (zeros, zeros), zeros + 1, (zeros, zeros), center),)
 
 
-def affine_each(transform: v2.RandomAffine, images: Tensor) -> Tensor:
-    """Rotate, shift, scale and shear each image by numbers of its own."""
-    n_images, _, *size = images.shape
+def draw_affine(transform: v2.RandomAffine, n_images: int, images: Tensor) -> Numbers:
+    """Draw angle, shift, scale and shear for each image; return the matrices."""
+    height, width = images.shape[-2:]
 
     def draw(limits: Sequence[float] | None, otherwise: float) -> Tensor:
         low, high = limits or (otherwise, otherwise)
@@ -54,41 +71,57 @@ def affine_each(transform: v2.RandomAffine, images: Tensor) -> Tensor:
 
     angle = draw(transform.degrees, 0.0)
     most = transform.translate or (0.0, 0.0)
-    most = (most[0] * size[1], most[1] * size[0])
+    most = (most[0] * width, most[1] * height)
     shift = tuple(draw((-pixels, pixels), 0.0).round() for pixels in most)
     scale = draw(transform.scale, 1.0)
     shear = transform.shear or (0.0, 0.0)
     shears = draw(shear[:2], 0.0), draw(shear[2:], 0.0)
-    matrices = _inverse_matrices(angle, shift, scale, shears, _center(transform, images))
-    return _resample(images, matrices, transform)
+    return (_inverse_matrices(angle, shift, scale, shears, _center(transform, images)),)
 
 
-def crop_each(transform: v2.RandomCrop, images: Tensor) -> Tensor:
-    """Cut a window of a fixed size out of each image, at a place of its own."""
-    left, right, top, bottom = transform.padding or (0, 0, 0, 0)
+def resample(
+    transform: v2.RandomRotation | v2.RandomAffine, images: Tensor, matrices: Tensor
+) -> Tensor:
+    """Read each output pixel where its image's matrix says; fill what lies outside."""
+    height, width = images.shape[-2:]
+    half = matrices.new_tensor([0.5 * width, 0.5 * height])
+    to_x, to_y, to_one = (matrices.transpose(1, 2) / half).unbind(1)  # (n_images, 2) each
+    x = torch.arange(width, device=images.device).to(images) - 0.5 * (width - 1)
+    y = torch.arange(height, device=images.device).to(images) - 0.5 * (height - 1)
+    first = x[:, None] * to_x[:, None] + to_one[:, None]  # (n_images, W, 2)
+    step = to_y[:, None].expand_as(first).flatten(1)
+    mode = InterpolationMode(transform.interpolation).value
+    for piece, start, per_row in cut(images, first.flatten(1), step):
+        # Row r and column c come from first[c] + y[r] * to_y, added without strides of two.
+        grid = torch.addcmul(start[:, None], y[:, None], per_row[:, None])
+        source = piece.clone()  # in the cache, where reading here and there is fast
+        piece.copy_(_sample(source, grid.unflatten(2, (width, 2)), mode, transform.fill))
+    return images
+
+
+def draw_crop(transform: v2.RandomCrop, n_images: int, images: Tensor) -> Numbers:
+    """Draw at which row and column of the padded image each window begins."""
+    left, top, right, bottom = _padding(transform, images)
     height, width = transform.size
-    if transform.pad_if_needed:
-        more_rows = max(0, height - images.shape[2] - top - bottom)
-        more_columns = max(0, width - images.shape[3] - left - right)
-        top, bottom = top + more_rows, bottom + more_rows
-        left, right = left + more_columns, right + more_columns
-    if any((left, top, right, bottom)):
-        images = v2.functional.pad(
-            images,
-            [left, top, right, bottom],
-            fill=transform.fill,
-            padding_mode=transform.padding_mode,
-        )
-    room = images.shape[2] - height, images.shape[3] - width
-    if min(room) < 0:
+    size = images.shape[2] + top + bottom, images.shape[3] + left + right
+    if size[0] < height or size[1] < width:
         msg = (
             f"A crop of {height} x {width} pixels needs images (with their padding) at least "
-            f"as large, got {images.shape[2]} x {images.shape[3]}. Use a smaller size, or "
-            "pad_if_needed=True."
+            f"as large, got {size[0]} x {size[1]}. Use a smaller size, or pad_if_needed=True."
         )
         raise ShapeError(msg)
-    tops, lefts = (torch.randint(0, most + 1, (len(images),)) for most in room)
-    return crop_windows(images, tops, lefts, (height, width))
+    rooms = size[0] - height, size[1] - width
+    return tuple(torch.randint(0, room + 1, (n_images,)) for room in rooms)
+
+
+def crop(transform: v2.RandomCrop, images: Tensor, tops: Tensor, lefts: Tensor) -> Tensor:
+    """Cut a window of a fixed size out of each image, at a place of its own."""
+    padding = _padding(transform, images)
+    if any(padding):
+        images = v2.functional.pad(
+            images, padding, fill=transform.fill, padding_mode=transform.padding_mode
+        )
+    return crop_windows(images, tops, lefts, tuple(transform.size))
 
 
 def crop_windows(
@@ -114,10 +147,15 @@ def crop_windows(
     return out
 
 
-def _flip(images: Tensor, p: float, *, axis: int) -> Tensor:
-    rows = draw_chosen(len(images), p)
-    change_rows(images, rows, lambda part: part.copy_(part.flip(axis)))
-    return images
+def _padding(transform: v2.RandomCrop, images: Tensor) -> list[int]:
+    """Return the pixels that are added left, top, right and bottom."""
+    left, right, top, bottom = transform.padding or (0, 0, 0, 0)
+    if transform.pad_if_needed:
+        more_rows = max(0, transform.size[0] - images.shape[2] - top - bottom)
+        more_columns = max(0, transform.size[1] - images.shape[3] - left - right)
+        top, bottom = top + more_rows, bottom + more_rows
+        left, right = left + more_columns, right + more_columns
+    return [left, top, right, bottom]
 
 
 def _center(transform: v2.RandomRotation | v2.RandomAffine, images: Tensor) -> list[float]:
@@ -152,26 +190,6 @@ def _inverse_matrices(
         for (a, b), c in zip(rows, center, strict=True)
     ]
     return torch.stack(matrix, dim=1)
-
-
-def _resample(
-    images: Tensor, matrices: Tensor, transform: v2.RandomRotation | v2.RandomAffine
-) -> Tensor:
-    """Read each output pixel where its image's matrix says; fill what lies outside."""
-    height, width = images.shape[-2:]
-    half = matrices.new_tensor([0.5 * width, 0.5 * height])
-    to_x, to_y, to_one = (matrices.transpose(1, 2) / half).unbind(1)  # (n_images, 2) each
-    x = torch.arange(width, device=images.device).to(images) - 0.5 * (width - 1)
-    y = torch.arange(height, device=images.device).to(images) - 0.5 * (height - 1)
-    first = x[:, None] * to_x[:, None] + to_one[:, None]  # (n_images, W, 2)
-    each = to_y[:, None].expand_as(first).flatten(1)
-    mode = InterpolationMode(transform.interpolation).value
-    for piece, start, step in cut(images, first.flatten(1), each):
-        # where row r and column c come from: first[c] + y[r] * to_y
-        grid = torch.addcmul(start[:, None], y[:, None], step[:, None])
-        source = piece.clone()  # in the cache, where reading here and there is fast
-        piece.copy_(_sample(source, grid.unflatten(2, (width, 2)), mode, transform.fill))
-    return images
 
 
 def _sample(

@@ -1,5 +1,9 @@
 """Draw for every image of a batch, and change some of its rows.
 
+A transform on batches is a pair of functions. The first draws numbers for all images, one row
+for each: ``draw(transform, n_images, images)``, where `images` may be only the first of them.
+The second changes images by their rows: ``apply(transform, images, *rows)``.
+
 All numbers come from torch's global generator on the CPU, as in torchvision, so that a seed
 set outside decides them on any device. Nothing here knows what the numbers are for.
 """
@@ -10,6 +14,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "Numbers",
     "change_rows",
     "cut",
     "draw_box_sizes",
@@ -18,6 +23,9 @@ __all__ = [
     "draw_uniform",
     "is_large",
 ]
+
+Numbers = tuple[Tensor, ...]
+"""What was drawn, one row for each image."""
 
 _N_TRIES = 10  # as torchvision's transforms that look for a box
 _PIECE = 3 << 16  # numbers in images that are computed together
@@ -30,8 +38,8 @@ def draw_uniform(n_images: int, low: float, high: float, *, like: Tensor) -> Ten
 
 
 def draw_chosen(n_images: int, p: float) -> Tensor:
-    """Return the rows that are chosen, each with probability `p`."""
-    return (torch.rand(n_images) < p).nonzero()[:, 0]
+    """Return for each image whether it is chosen, with probability `p`."""
+    return torch.rand(n_images) < p
 
 
 def draw_offsets(room: Tensor) -> Tensor:
@@ -80,7 +88,7 @@ def draw_box_sizes(
 
 def change_rows(
     images: Tensor,
-    rows: Tensor,
+    chosen: Tensor,
     change: Callable[..., None],
     *numbers: Tensor,
 ) -> None:
@@ -90,11 +98,12 @@ def change_rows(
     ----------
     images : Tensor of shape (n_images, channels, height, width)
         Changed in place.
-    rows : Tensor of shape (n_rows,), int64
+    chosen : Tensor of shape (n_images,), bool, on the CPU
     change : callable
     *numbers : Tensor of shape (n_images, ...)
         Of which `change` gets the same rows.
     """
+    rows = chosen.nonzero()[:, 0]
     if len(rows) == len(images):
         change(images, *numbers)
     elif is_large(images):
@@ -114,7 +123,7 @@ def is_large(images: Tensor) -> bool:
 
 def cut(images: Tensor, *numbers: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yield pieces of `images`, with their rows of `numbers`, that stay in a CPU's cache."""
-    size = len(images)
+    size = max(len(images), 1)
     if images.device.type == "cpu":
-        size = max(1, _PIECE // max(images[0].numel(), 1)) if size else 1
+        size = max(1, _PIECE // max(images.shape[1:].numel(), 1))
     return zip(images.split(size), *(n.split(size) for n in numbers), strict=True)

@@ -15,27 +15,30 @@ from torchvision.transforms import v2
 
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.transforms import batch_color, batch_filters, batch_geometry, batch_own
-from coursekit.transforms.batch_rows import draw_chosen
+from coursekit.transforms.batch_rows import Numbers, draw_chosen
 from coursekit.transforms.noise import RandomQuarterTurn, RandomShift, SaltAndPepper
 
 __all__ = ["PerImage"]
 
-_CHUNK = 1 << 20  # pixels of all images that are transformed together on a CPU
+_PIECE = 1 << 20  # pixels of all images that are transformed together on a CPU
 
-_BATCHED: dict[type, Callable[[Any, Tensor], Tensor]] = {
-    v2.RandomHorizontalFlip: batch_geometry.flip_columns_each,
-    v2.RandomVerticalFlip: batch_geometry.flip_rows_each,
-    v2.RandomRotation: batch_geometry.rotate_each,
-    v2.RandomAffine: batch_geometry.affine_each,
-    v2.RandomCrop: batch_geometry.crop_each,
-    v2.RandomResizedCrop: batch_filters.zoom_each,
-    v2.GaussianBlur: batch_filters.blur_each,
-    v2.RandomErasing: batch_filters.erase_each,
-    v2.ColorJitter: batch_color.jitter_each,
-    v2.RandomGrayscale: batch_color.gray_each,
-    v2.RandomInvert: batch_color.invert_each,
-    RandomQuarterTurn: batch_own.turn_each,
-    RandomShift: batch_own.shift_each,
+Draw = Callable[[Any, int, Tensor], Numbers]
+Apply = Callable[..., Tensor]
+
+_BATCHED: dict[type, tuple[Draw, Apply]] = {
+    v2.RandomHorizontalFlip: (batch_geometry.draw_flip, batch_geometry.flip),
+    v2.RandomVerticalFlip: (batch_geometry.draw_flip, batch_geometry.flip),
+    v2.RandomRotation: (batch_geometry.draw_rotation, batch_geometry.resample),
+    v2.RandomAffine: (batch_geometry.draw_affine, batch_geometry.resample),
+    v2.RandomCrop: (batch_geometry.draw_crop, batch_geometry.crop),
+    v2.RandomResizedCrop: (batch_filters.draw_zoom, batch_filters.zoom),
+    v2.GaussianBlur: (batch_filters.draw_blur, batch_filters.blur),
+    v2.RandomErasing: (batch_filters.draw_erasing, batch_filters.erase),
+    v2.ColorJitter: (batch_color.draw_jitter, batch_color.jitter),
+    v2.RandomGrayscale: (batch_color.draw_chosen_images, batch_color.gray),
+    v2.RandomInvert: (batch_color.draw_chosen_images, batch_color.invert),
+    RandomQuarterTurn: (batch_own.draw_turns, batch_own.turn),
+    RandomShift: (batch_own.draw_shift, batch_own.shift),
 }
 """Vectorized forms, for transforms of exactly these types: a subclass may do more."""
 
@@ -147,11 +150,14 @@ width), or PIL image
         dtype = torch.float32 if is_bytes else batch.dtype
         out = torch.empty(batch.shape, dtype=dtype, device=batch.device)
         others = []  # pieces that came out in another size
-        for piece, given in zip(_cut(out), _cut(batch), strict=True):
-            piece.copy_(given)
+        drawn: list[Numbers | None] = [None] * len(self.transforms)
+        for rows in _cut(batch):
+            piece = out[rows].copy_(batch[rows])
             done = piece.div_(255) if is_bytes else piece
-            for transform in self.transforms:
-                done = _apply(transform, done)
+            for number, transform in enumerate(self.transforms):
+                if drawn[number] is None:
+                    drawn[number] = _draw(transform, len(batch), done)
+                done = _apply(transform, done, [n[rows] for n in drawn[number]])
             if others or done.shape != piece.shape or done.dtype != piece.dtype:
                 others.append(done)
             elif done is not piece:
@@ -165,34 +171,52 @@ width), or PIL image
         return out
 
 
-def _apply(transform: Callable, batch: Tensor) -> Tensor:
-    """Return a transformed batch; `batch` may be changed."""
+def _is_batched(transform: Callable) -> bool:
+    if getattr(transform, "expand", False):
+        return False
+    return type(transform) in _BATCHED and not isinstance(
+        getattr(transform, "fill", None), dict
+    )
+
+
+def _draw(transform: Callable, n_images: int, images: Tensor) -> Numbers:
+    """Draw for all images of a batch, of which `images` are the first ones."""
     kind = type(transform)
-    if not len(batch):
-        return batch
-    if kind in _BATCHED and not isinstance(getattr(transform, "fill", None), dict):
-        if not getattr(transform, "expand", False):
-            return _BATCHED[kind](transform, batch)
-    elif kind is v2.RandomApply:
-        return _apply_to_rows(batch, [(transform, draw_chosen(len(batch), transform.p))])
-    elif kind is v2.RandomChoice:
-        picks = torch.multinomial(torch.tensor(transform.p), len(batch), replacement=True)
+    if _is_batched(transform):
+        return _BATCHED[kind][0](transform, n_images, images)
+    if kind is v2.RandomApply:
+        return (draw_chosen(n_images, transform.p),)
+    if kind is v2.RandomChoice:
+        shares = torch.tensor(transform.p)
+        return (torch.multinomial(shares, n_images, replacement=True),)
+    return ()
+
+
+def _apply(transform: Callable, images: Tensor, numbers: Sequence[Tensor]) -> Tensor:
+    """Return transformed images; `images` may be changed."""
+    kind = type(transform)
+    if not len(images):
+        return images
+    if _is_batched(transform):
+        return _BATCHED[kind][1](transform, images, *numbers)
+    if kind is v2.RandomApply:
+        return _apply_to_rows(images, [(transform.transforms, numbers[0])])
+    if kind is v2.RandomChoice:
         chosen = enumerate(transform.transforms)
-        return _apply_to_rows(
-            batch, [(t, (picks == number).nonzero()[:, 0]) for number, t in chosen]
-        )
-    elif kind is PerImage or isinstance(transform, _SAME_FOR_ALL):
-        return transform(batch)
-    return _stack([transform(image) for image in batch])
+        return _apply_to_rows(images, [(t, numbers[0] == index) for index, t in chosen])
+    if isinstance(transform, _SAME_FOR_ALL):
+        return transform(images)
+    return _stack([transform(image) for image in images])
 
 
-def _apply_to_rows(batch: Tensor, parts: list[tuple[Callable, Tensor]]) -> Tensor:
-    """Return the batch with the rows of each part transformed, in their old places."""
-    done: list[Tensor] = list(batch)
-    for transform, rows in parts:
-        changed = batch[rows.to(batch.device)]
-        for step in _flatten(getattr(transform, "transforms", transform)):
-            changed = _apply(step, changed)
+def _apply_to_rows(images: Tensor, parts: Sequence[tuple[Any, Tensor]]) -> Tensor:
+    """Return images with the chosen ones of each part transformed, in their old places."""
+    done: list[Tensor] = list(images)
+    for transform, chosen in parts:
+        rows = chosen.nonzero()[:, 0]
+        changed = images[rows.to(images.device)]
+        for step in _flatten(transform):
+            changed = _apply(step, changed, _draw(step, len(changed), changed))
         for row, image in zip(rows.tolist(), changed, strict=True):
             done[row] = image
     return _stack(done)
@@ -216,11 +240,12 @@ def _different_sizes(sizes: Sequence[Sequence[int]]) -> ShapeError:
     return ShapeError(msg)
 
 
-def _cut(batch: Tensor) -> tuple[Tensor, ...]:
-    n_pixels = batch.shape[-2] * batch.shape[-1]
-    if batch.device.type != "cpu":
-        return (batch,)
-    return batch.split(max(1, _CHUNK // max(n_pixels, 1)))
+def _cut(batch: Tensor) -> list[slice]:
+    """Return the rows of each piece: on a CPU, so many images that memory is no concern."""
+    size = max(len(batch), 1)
+    if batch.device.type == "cpu":
+        size = max(1, _PIECE // max(batch.shape[-2] * batch.shape[-1], 1))
+    return [slice(start, start + size) for start in range(0, max(len(batch), 1), size)]
 
 
 def _flatten(transforms: Callable | Sequence[Callable]) -> tuple[Callable, ...]:

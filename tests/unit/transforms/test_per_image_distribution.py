@@ -43,6 +43,12 @@ TRANSFORMS = {
     "negative": v2.RandomInvert(0.2),
     "applied": v2.RandomApply([v2.RandomRotation(40), v2.ColorJitter(0.5)], p=0.3),
     "choice": v2.RandomChoice([v2.RandomInvert(1.0), v2.Identity()], p=[1, 3]),
+    "choice of what may be applied": v2.RandomChoice(
+        [
+            v2.RandomApply([v2.RandomInvert(1.0)], p=0.3),
+            v2.Compose([v2.RandomRotation(20), v2.RandomInvert(0.5)]),
+        ]
+    ),
     "quarter turn": RandomQuarterTurn(),
     "shift": RandomShift(2),
     "salt and pepper": SaltAndPepper(0.2, salt=0.3),
