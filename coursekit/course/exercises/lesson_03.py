@@ -228,7 +228,7 @@ _EXERCISES = (
     ),
     Exercise(
         name="03.2 embeddings, carefully",
-        starter="def embed_images(model, images, batch_size=32):\n    ...",
+        starter="def take_embeddings(model, images, batch_size=32):\n    ...",
         check=check_embedding,
         sample=(None, [[0.0]], 1),
     ),
@@ -246,7 +246,7 @@ _EXERCISES = (
     ),
     Exercise(
         name="03.5 recall",
-        starter="def recall_at_k(found, true, k):\n    ...",
+        starter="def share_found(found, true, k):\n    ...",
         check=_check_recall_at_k,
         sample=([[0]], [[0]], 1),
     ),

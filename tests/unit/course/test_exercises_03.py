@@ -57,7 +57,7 @@ def test_recall_is_that_of_sets(solved, k):
     true = torch.stack([torch.randperm(40) for _ in range(8)])
     pairs = zip(found[:, :k].tolist(), true[:, :k].tolist(), strict=True)
     right = np.mean([len(set(a) & set(b)) / k for a, b in pairs])
-    assert solved["recall_at_k"](found, true, k) == pytest.approx(right)
+    assert solved["share_found"](found, true, k) == pytest.approx(right)
 
 
 # --- hints -----------------------------------------------------------------------------
