@@ -5,6 +5,7 @@ makes tokens of texts. Nothing here knows of roles or downloads.
 """
 
 import logging
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -249,7 +250,9 @@ def is_torchscript(path: Path) -> bool:
 def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
     if not is_torchscript(path):
         return read_state(path)
-    state = torch.jit.load(path, map_location="cpu").state_dict()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        state = torch.jit.load(path, map_location="cpu").state_dict()
     wanted = model.state_dict()  # OpenAI's programs hold three numbers more
     return {name: value for name, value in state.items() if name in wanted}
 

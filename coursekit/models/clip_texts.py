@@ -108,7 +108,12 @@ class CheckedTokenizer:
             return []
         texts = [texts] if isinstance(texts, str) else texts
         words = dict.fromkeys(word for text in texts for word in _split(text))
-        return [word for word in words if len(self.encode(word)) != 1]
+        return [word for word in words if not self._knows(word)]
+
+    def _knows(self, word: str) -> bool:
+        """Whether a word is one token; letters are tokens too, but of them only "a" is a word."""
+        is_letter = len(word) == 1 and word.lower() != "a"
+        return not is_letter and len(self.encode(word)) == 1
 
 
 def _split(text: str) -> list[str]:

@@ -64,7 +64,7 @@ class ClipRecipe:
     """
 
     n_images: int = 120_000
-    n_epochs: int = 12
+    n_epochs: int = 10
     batch_size: int = 512
     max_lr: float = 3e-3
     weight_decay: float = 0.05
@@ -115,10 +115,10 @@ def train_clip(
     text that always names all of them teaches no word by itself. A caption that is also true of
     another picture of the batch does not count as wrong for it.
 
-    The loss is taken twice: over all pairs of the batch, and over those of one color alone.
-    Among pictures of one color, color tells nobody apart, so that shapes must (hard
-    negatives); and no color can speak against a shape, as it would otherwise against the pairs
-    that are never seen.
+    Captions are held against pictures that they are not true of, but only where shape or color
+    agree (hard negatives): among pictures of one color, color tells nobody apart, so that
+    shapes must. Where shape and color both differ, color alone would do; it would come to
+    speak against the shape that is never seen in it.
 
     The same recipe gives the same bytes on the same machine with the same versions; another
     machine rounds differently.
@@ -224,11 +224,11 @@ class _CaptionLoss:
         }
         is_same = (
             numbers[:, None] == numbers
-        )  # (image, image whose caption it is, attribute)
+        )  # of attributes, (picture, caption's picture, 4)
         is_true = (is_same | ~named).all(dim=2)
-        has_other_color = ~is_same[..., 1]
-        return contrastive_loss(**pair, ignore=is_true) + contrastive_loss(
-            **pair, ignore=is_true | has_other_color
+        return sum(
+            weight * contrastive_loss(**pair, ignore=is_true | ~may_count)
+            for weight, may_count in _opponents(is_same, named)
         )
 
     def _draw(self, numbers: Tensor) -> tuple[list[str], Tensor]:
@@ -245,6 +245,18 @@ class _CaptionLoss:
         if new:
             self.tokens.update(zip(new, self.tokenizer(new), strict=True))
         return torch.stack([self.tokens[text] for text in texts])
+
+
+def _opponents(is_same: Tensor, named: Tensor) -> list[tuple[float, Tensor]]:
+    """Return the parts of the loss: weight, and captions that may count as wrong for a picture.
+
+    A caption of a picture with another color counts for its color alone: if it names that, and
+    names no shape or the right one.
+    """
+    same_shape, same_color = is_same[..., 0], is_same[..., 1]
+    names_shape, names_color = named[:, 0], named[:, 1]
+    by_color = names_color & (same_shape | ~names_shape)
+    return [(1.0, same_color | by_color), (1.0, same_color), (0.3, same_shape)]
 
 
 def _about(recipe: ClipRecipe) -> dict[str, str]:
@@ -264,7 +276,7 @@ def _about(recipe: ClipRecipe) -> dict[str, str]:
         "`coursekit.datasets.make_shapes`, without `HELD_OUT_PAIRS`; the backbone that it starts "
         "from has not seen these pairs either",
         "Recipe": f"{recipe.n_epochs} epochs, batches of {recipe.batch_size}, a new caption each "
-        "time, symmetric contrastive loss over all pairs and over pairs of one color, learnable "
+        "time, symmetric contrastive loss against pictures of the same color or shape, learnable "
         f"temperature, AdamW, one cycle up to {recipe.max_lr:g}, weight decay "
         f"{recipe.weight_decay:g}",
         "Seed": str(recipe.seed),

@@ -94,10 +94,21 @@ def test_pictures_to_measure_on_are_of_the_pairs_they_are_said_to_be(pairs, expe
     assert held_out == {expected}
 
 
-def test_a_true_caption_of_another_picture_and_another_color_do_not_count(
-    made, monkeypatch
-):
-    """Two red stars, a blue star and a red disc; the first caption says no more than 'star'."""
+def test_only_untrue_captions_of_one_color_or_one_shape_count_as_wrong():
+    """A red star, a red star, a blue star, a blue disc; texts of the same, less or more."""
+    star, disc = 0, 1
+    numbers = torch.tensor([[star, 0], [star, 0], [star, 5], [disc, 5]])
+    numbers = torch.cat([numbers, torch.zeros_like(numbers)], dim=1)
+    # star | a red star | a blue thing | a blue disc
+    named = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]]).bool()
+    parts = clip._opponents(numbers[:, None] == numbers, named)
+    (_, both), (_, colors), (_, shapes) = parts
+    assert both.int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
+    assert colors.int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert shapes.int().tolist() == [[1, 1, 1, 0]] * 3 + [[0, 0, 0, 1]]
+
+
+def test_a_caption_that_is_true_of_another_picture_does_not_count(made, monkeypatch):
     seen = []
     monkeypatch.setattr(
         clip,
@@ -108,18 +119,14 @@ def test_a_true_caption_of_another_picture_and_another_color_do_not_count(
     model, _, tokenizer = open_clip_source(find_clip(folder, architecture=""))
     loss = clip._CaptionLoss(model, tokenizer.tokenizer, seed=0)
     star, disc = (clip.ATTRIBUTES["shape"].index(name) for name in ("star", "disc"))
-    numbers = torch.tensor(
-        [[star, 0, 0, 0], [star, 0, 1, 0], [star, 5, 0, 0], [disc, 0, 0, 0]]
-    )
-    captions = ["star", "a red star", "a blue star", "a red disc"]
-    named = [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
-    monkeypatch.setattr(
-        loss, "_draw", lambda _: (captions, torch.tensor(named, dtype=torch.bool))
-    )
-    loss((torch.zeros(4, 96),), numbers)
-    everywhere, in_one_color = (part.int().tolist() for part in seen)
-    assert everywhere == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
-    assert in_one_color == [[1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 1, 1]]
+    numbers = torch.tensor([[star, 0, 0, 0], [star, 0, 1, 0], [disc, 0, 0, 0]])
+    captions = ["star", "a small red star", "a red disc"]
+    named = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
+    monkeypatch.setattr(loss, "_draw", lambda _: (captions, named))
+    numbers[0, 2] = 2  # a larger star
+    numbers[1, 2] = 0
+    loss((torch.zeros(3, 96),), numbers)
+    assert seen[1].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 
 def test_the_command_knows_the_recipe():
