@@ -117,9 +117,8 @@ class PerImage(nn.Module):
 
         Parameters
         ----------
-        images : Tensor of shape (n_images, channels, height, width) or (channels, height, \
-width), or PIL image
-            Bytes, or floats from 0 to 1.
+        images : Tensor of shape (n_images, channels, height, width), or PIL image
+            Bytes, or floats from 0 to 1. A single image may lack the first axis.
         *others : object
             Labels, for example.
 

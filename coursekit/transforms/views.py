@@ -4,7 +4,8 @@ Nothing here knows about models: a function that predicts a batch is given.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -34,18 +35,29 @@ EIGHT_SYMMETRIES: tuple[View, ...] = tuple(
 """The image and its mirror image, each turned by 0, 90, 180 and 270 degrees."""
 
 
-class Votes(NamedTuple):
-    """The answer of `average_views`."""
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """The answer of `average_views`.
+
+    Parameters
+    ----------
+    probabilities : Tensor of shape (n_images, n_classes)
+        The average over the views.
+    by_view : Tensor of shape (n_views, n_images, n_classes)
+        Probabilities of each view.
+    """
 
     probabilities: Tensor
-    """The average over the views, of shape (n_images, n_classes)."""
     by_view: Tensor
-    """Probabilities of each view, of shape (n_views, n_images, n_classes)."""
 
     @property
     def labels(self) -> Tensor:
         """The class with the highest average, of shape (n_images,)."""
         return self.probabilities.argmax(1)
+
+    def __repr__(self) -> str:
+        n_views, n_images, n_classes = self.by_view.shape
+        return f"Votes({n_views} views of {n_images} images, {n_classes} classes)"
 
 
 def average_views(
