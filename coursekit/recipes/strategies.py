@@ -43,8 +43,8 @@ def compare_strategies(
 
     ``"scratch"`` trains a new network of the same kind. ``"head"`` embeds the images once and
     fits a head on the embeddings. ``"fine-tune"`` puts that head on the backbone and trains
-    everything at a smaller rate. For one seed all see the same images, with the same
-    augmentation.
+    everything at a smaller rate. For one seed all see the same images, the networks with the
+    same augmentation and for as many epochs.
 
     Parameters
     ----------
@@ -107,7 +107,6 @@ def compare_strategies(
         test=test,
         transform=transform,
         train_transform=train_transform or transform,
-        is_augmented=train_transform is not None,
         build=build or _draws_anew(backbone),
         settings=settings or TransferSettings(),
         validate=validate,

@@ -42,8 +42,6 @@ class StrategyRunner:
     test : ImageSet
     transform, train_transform : callable, optional
         Without and with augmentation.
-    is_augmented : bool
-        Whether they differ.
     build : callable
         From a seed to an untrained network.
     settings : TransferSettings
@@ -56,7 +54,6 @@ class StrategyRunner:
     test: ImageSet
     transform: Transform | None
     train_transform: Transform | None
-    is_augmented: bool
     build: Callable[[int], nn.Module]
     settings: TransferSettings
     validate: bool
@@ -83,12 +80,16 @@ class StrategyRunner:
         return run, fitted
 
     def fit(self, images: ImageSet, seed: int) -> FittedHead:
-        """Embed the training images, several times if they are augmented, and fit a head."""
+        """Embed the training images, as they are or in augmented views, and fit a head."""
         began = time.perf_counter()
         settings = self.settings
         views = []
-        for view in range(settings.n_views if self.is_augmented else 1):
-            loader = self.loader(images, seed=derive_seed(seed, "view", view))
+        for view in range(settings.n_views):
+            loader = self.loader(
+                images,
+                seed=derive_seed(seed, "view", view),
+                as_they_are=settings.n_views == 1,
+            )
             views.append(
                 embed(self.backbone, loader, device=self.device, progress_bar=False)
             )
@@ -145,7 +146,14 @@ class StrategyRunner:
         logits = trainer.predict(self.test_loader())
         return self.note(strategy, seed, logits, seconds, n_trained, history)
 
-    def loader(self, images: ImageSet, *, seed: int, shuffle: bool = False) -> Loader:
+    def loader(
+        self,
+        images: ImageSet,
+        *,
+        seed: int,
+        shuffle: bool = False,
+        as_they_are: bool = False,
+    ) -> Loader:
         """Return training images in batches; a last batch of one image is left out.
 
         Batch normalization cannot learn from a single one.
@@ -156,7 +164,7 @@ class StrategyRunner:
             batch_size=size,
             seed=seed,
             shuffle=shuffle,
-            transform=self.train_transform,
+            transform=self.transform if as_they_are else self.train_transform,
             drop_last=shuffle and len(images) > size and len(images) % size == 1,
         )
 

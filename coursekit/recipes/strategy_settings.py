@@ -33,14 +33,15 @@ class TransferSettings:
         Whether fine-tuning changes batch normalization. Without, its weights and averages
         stay those of the backbone, which very few images, small batches, or weights that
         were merged with the convolutions ask for.
-    n_views : int, default=8
-        How often the training images are embedded for the head: with fresh augmentation
-        each time, or once if there is none.
+    n_views : int, default=1
+        How often the training images are embedded for the head: once as they are, or so
+        often with fresh augmentation, which makes a better head and takes as many times as
+        long.
     hidden : tuple of int
         Outputs of the head's layers before the last one.
-    n_head_epochs : int, default=20
+    n_head_epochs : int, default=50
         Of fitting the head.
-    head_lr : float, default=1e-2
+    head_lr : float, default=3e-3
         Its rate.
 
     Raises
@@ -55,10 +56,10 @@ class TransferSettings:
     weight_decay: float = 0.05
     batch_size: int = 32
     tune_batch_norm: bool = True
-    n_views: int = 8
+    n_views: int = 1
     hidden: tuple[int, ...] = ()
-    n_head_epochs: int = 20
-    head_lr: float = 1e-2
+    n_head_epochs: int = 50
+    head_lr: float = 3e-3
 
     def __post_init__(self) -> None:
         for name in ("n_epochs", "lr", "batch_size", "n_views", "n_head_epochs", "head_lr"):

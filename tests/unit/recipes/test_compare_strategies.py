@@ -182,7 +182,24 @@ class TestRuns:
         assert 13 not in shown
         assert sum(shown) == 24 * (2 + QUICK.n_views + 2)  # scratch, views, fine-tuning
 
-    def test_without_augmentation_images_are_embedded_once(self, backbone):
+    def test_one_view_is_the_images_as_they_are(self, backbone):
+        train, test = make_images(24), make_images(12, seed=1)
+        settings = {"seeds": (0,), "strategies": ("head",)}
+        one_view = TransferSettings(batch_size=8, n_head_epochs=2)
+        plain, augmented = (
+            compare_strategies(
+                backbone,
+                train,
+                test,
+                train_transform=transform,
+                **settings,
+                **QUIET | {"settings": one_view},
+            )
+            for transform in (None, torch.zeros_like)
+        )
+        assert torch.equal(plain.runs[0].logits, augmented.runs[0].logits)
+
+    def test_images_are_embedded_once_for_each_view(self, backbone):
         shown = []
         train, test = make_images(24), make_images(12, seed=1)
         compare_strategies(
@@ -194,7 +211,7 @@ class TestRuns:
             transform=lambda batch: shown.append(len(batch)) or batch,
             **QUIET,
         )
-        assert sum(shown) == 24 + 12
+        assert sum(shown) == QUICK.n_views * 24 + 12
 
     def test_curves_are_there_on_request(self, backbone):
         train, test = make_images(24), make_images(12, seed=1)
