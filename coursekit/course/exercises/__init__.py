@@ -6,7 +6,14 @@ find_exercise, list_exercises, Exercise
     The exercises themselves, each with its blank form.
 """
 
-from coursekit.course.exercises import lesson_01, lesson_02, lesson_03, lesson_04
+from coursekit.course.exercises import (
+    lesson_01,
+    lesson_02,
+    lesson_03,
+    lesson_04,
+    lesson_05,
+    lesson_06,
+)
 from coursekit.course.exercises.checking import Exercise, ExerciseResult, find_in, judge
 
 __all__ = [
@@ -17,7 +24,7 @@ __all__ = [
     "list_exercises",
 ]
 
-_LESSONS = (lesson_01, lesson_02, lesson_03, lesson_04)
+_LESSONS = (lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06)
 
 
 def list_exercises() -> tuple[Exercise, ...]:
