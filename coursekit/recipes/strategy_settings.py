@@ -19,7 +19,7 @@ class TransferSettings:
 
     Parameters
     ----------
-    n_epochs : int, default=25
+    n_epochs : int, default=20
         Of training from scratch and of fine-tuning.
     lr : float, default=4e-3
         The largest rate from scratch.
@@ -50,7 +50,7 @@ class TransferSettings:
         If a number is not positive, or the weight decay is negative.
     """
 
-    n_epochs: int = 25
+    n_epochs: int = 20
     lr: float = 4e-3
     fine_tune_lr: float | None = None
     weight_decay: float = 0.05
