@@ -76,7 +76,7 @@ class Screen:
         squared = (squared / self.scale**2 * (1 + 16 * _UNIT)).float()
         if self.columns.dtype == torch.float32:
             return squared
-        return _round_up(squared * (1 + _COARSE)).bfloat16().view(torch.int16)
+        return squared.bfloat16().view(torch.int16)  # rounded as the product was: in order
 
     def write(self, rows: Tensor, columns: Tensor, *, is_query: bool) -> None:
         """Write `rows` as `columns`, so that products of queries' and others' are bounds."""

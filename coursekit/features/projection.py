@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coursekit.errors import SettingsError
+from coursekit.errors import DataError, SettingsError
 from coursekit.features.embeddings import Embeddings
 from coursekit.features.inputs import as_matrix
 
@@ -53,7 +53,7 @@ def project_2d(
     ShapeError
         If the embeddings are not a matrix.
     DataError
-        If rows hold NaN or infinity.
+        If rows hold NaN or infinity, or are all the same.
     SettingsError
         If there are too few samples, or the method or the perplexity cannot be used.
 
@@ -75,6 +75,9 @@ def project_2d(
     if len(rows) < least:
         msg = f"A plane by {method} needs at least {least} samples, got {len(rows)}."
         raise SettingsError(msg)
+    if (rows == rows[0]).all():
+        msg = f"All {len(rows)} embeddings are the same, so there is nothing to lay out."
+        raise DataError(msg)
     perplexity = _check_perplexity(perplexity, len(rows))
     values = rows.cpu().numpy().astype(np.float64)
     points = _pca(values, 2) if method == "pca" else _tsne(values, seed, perplexity)
@@ -106,8 +109,7 @@ def _tsne(values: np.ndarray, seed: int, perplexity: float) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     start = _pca(values, 2)
-    spread = start[:, 0].std()
-    start = start / spread * 1e-4 if spread > 0 else start
-    tsne = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed)
+    start = (start / start[:, 0].std() * 1e-4).astype(np.float32)
+    tsne = TSNE(2, perplexity=perplexity, init=start, random_state=seed)
     reduced = _pca(values, _FIRST) if values.shape[1] > _FIRST else values
     return tsne.fit_transform(reduced.astype(np.float32))

@@ -16,9 +16,13 @@ def draw(n_rows, seed):
 
 
 def near(n_rows, seed):
-    """Two crowds, far from each other, of rows that bfloat16 does not tell apart."""
-    side = 1 - 2.0 * (torch.arange(n_rows) % 2)[:, None]
-    return side * draw(1, 9) + 1e-3 * draw(n_rows, seed)
+    """Eight crowds, far from each other, of rows that bfloat16 does not tell apart."""
+    return draw(8, 9)[torch.arange(n_rows) % 8] + 1e-3 * draw(n_rows, seed)
+
+
+def nearest(n_rows, seed):
+    """One crowd, hardly wider than the rounding of float32."""
+    return draw(1, 9) + 1e-6 * draw(n_rows, seed)
 
 
 def tables(make, metric, dtype, n_kept):
@@ -42,7 +46,7 @@ def tables(make, metric, dtype, n_kept):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("n_kept", [None, 12])
-@pytest.mark.parametrize("make", [draw, near])
+@pytest.mark.parametrize("make", [draw, near, nearest])
 def test_no_bound_exceeds_the_limit_of_its_own_distance(make, n_kept, dtype, metric):
     truth, bounds, screen = tables(make, metric, dtype, n_kept)
     for column in range(N_ROWS):
