@@ -93,7 +93,7 @@ def _look_at(path: Path) -> _Files:
     if path.is_dir():
         msg = (
             f"The folder {path} has no {_CONFIG}. A folder as timm shares it has {_CONFIG} and "
-            f"{_WEIGHTS[0]}: timm.models.save_for_hf(model, folder) writes both."
+            f"{_WEIGHTS[0]}: timm.models.save_for_hf(model, folder, safe_serialization=True) writes both."
         )
         raise SettingsError(msg)
     state = read_state(path)

@@ -284,15 +284,16 @@ def test_the_longest_name_and_the_tag_are_meant(tmp_path):
     assert built.pretrained_cfg["tag"] == "r160_in1k"
 
 
+@pytest.mark.parametrize("is_safe", [False, True], ids=["pickled", "safetensors"])
 @pytest.mark.parametrize("is_named", [False, True], ids=["folder", "file in it"])
-def test_a_folder_as_timm_shares_it_is_built(tmp_path, own, is_named):
-    timm.models.save_for_hf(
-        own, tmp_path, model_config={"pretrained_cfg": {"mean": (0.1, 0.2, 0.3)}}
-    )
-    path = tmp_path / "model.safetensors"
+def test_a_folder_as_timm_shares_it_is_built(tmp_path, own, is_named, is_safe):
+    config = {"pretrained_cfg": {"mean": (0.1, 0.2, 0.3)}}
+    timm.models.save_for_hf(own, tmp_path, model_config=config, safe_serialization=is_safe)
+    path = tmp_path / ("model.safetensors" if is_safe else "pytorch_model.bin")
     built = build_from_timm_files(path if is_named else tmp_path)
     torch.testing.assert_close(built(IMAGE), own(IMAGE))
     assert built.pretrained_cfg["mean"] == (0.1, 0.2, 0.3)
+    assert built.pretrained_cfg["file"] == str(path)
 
 
 def test_variants_are_made_of_the_same_file(tmp_path, own):

@@ -1,0 +1,284 @@
+"""The exercises of lesson 06, timm.
+
+Nothing here knows how an answer is reported; the solutions stand in
+``notebooks/solutions``.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING
+
+from coursekit.course.exercises.checking import Case, Exercise, check_cases
+from coursekit.course.exercises.tidying import tidied, tidy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["EXERCISES"]
+
+
+def _check_adapt_channels(answer: object) -> str | None:
+    one, two = _weight([1.0, 2.0, 4.0]), _weight([1.0, 2.0, 4.0], [0.0, -1.0, 3.0])
+    cases = [
+        Case((one, 3), _kernels([1.0, 2.0, 4.0]), "Three channels are what it has."),
+        Case((one, 1), _kernels([7.0]), "One channel gets the sum of the three kernels."),
+        Case((one, 2), _kernels([1.5, 3.0]), "Two channels: the first two, times 3 / 2."),
+        Case((one, 6), _kernels([0.5, 1.0, 2.0] * 2), "Six: each kernel twice, halved."),
+        Case(
+            (one, 8),
+            _kernels([0.375, 0.75, 1.5] * 2 + [0.375, 0.75]),
+            "The third repetition is cut off after the eighth channel.",
+        ),
+        Case((two, 1), _kernels([7.0], [2.0]), "Each filter has a sum of its own."),
+        Case(
+            (two, 4),
+            _kernels([0.75, 1.5, 3.0, 0.75], [0.0, -0.75, 2.25, 0.0]),
+            "The number of filters stays.",
+        ),
+    ]
+    mistakes = {
+        "One channel gets the sum, not the mean: a gray image has the same number in all three "
+        "channels.": lambda w, n: _adapted(w, n, one=lambda x: x.mean(1, keepdim=True)),
+        "With one channel the sum is right as it is: it is not scaled.": (
+            lambda w, n: _adapted(w, n, one=lambda x: 3 * x.sum(1, keepdim=True))
+        ),
+        "The kernels are repeated, but not scaled: multiply by 3 / n_channels, so that the sum "
+        "over all channels keeps its size.": (
+            lambda w, n: _adapted(w, n, scale=lambda _: 1.0)
+        ),
+        "The scale is 3 / n_channels, not n_channels / 3: more channels, smaller weights.": (
+            lambda w, n: _adapted(w, n, scale=lambda n: n / 3)
+        ),
+        "Repeat red, green, blue in this order, not red several times, then green.": (
+            lambda w, n: _adapted(w, n, repeat=lambda x, k: x.repeat_interleave(k, dim=1))
+        ),
+    }
+    return check_cases(tidied(answer), cases, mistakes=mistakes)
+
+
+def _check_deepest_level(answer: object) -> str | None:
+    usual = [2, 4, 8, 16]
+    cases = [
+        Case((usual, 32, 16), 0, "32 / 2 = 16 places, and no other level has as many."),
+        Case((usual, 32, 4), 2, "32 / 8 = 4 places are enough; 32 / 16 = 2 are not."),
+        Case((usual, 32, 3), 2, "4 places are at least 3."),
+        Case((usual, 32, 1), 3, "Even the last level has a place."),
+        Case((usual, 64, 4), 3, "A larger image has larger maps."),
+        Case(([4, 4, 8], 32, 8), 1, "Where two levels are of one size, take the deeper."),
+        Case(([16, 16, 16], 224, 14), 2, "In a Vision Transformer all are of one size."),
+        Case((usual, 32, 17), ValueError, "No level has so many places."),
+    ]
+    mistakes = {
+        "That is the first level that has enough places. Asked is the deepest.": (
+            lambda r, s, p: next((i for i, n in enumerate(r) if s // n >= p), None)
+        ),
+        "That is the reduction. Asked is the level's index.": (
+            lambda r, s, p: max(n for n in r if s // n >= p)
+        ),
+        "That is how many levels have enough places. The index of the last of them is one less, "
+        "for counting begins at 0.": lambda r, s, p: sum(s // n >= p for n in r),
+        '"At least" includes equal: use >=, not >.': (
+            lambda r, s, p: max((i for i, n in enumerate(r) if s // n > p), default=None)
+        ),
+        "`places` is meant on each side, not in the whole map.": (
+            lambda r, s, p: max((i for i, n in enumerate(r) if (s // n) ** 2 >= p))
+        ),
+    }
+    return check_cases(answer, cases, mistakes=mistakes)
+
+
+def _check_prepare_images(answer: object) -> str | None:
+    plain, odd = ((0.0,) * 3, (1.0,) * 3), ((0.5, 0.25, 0.0), (0.5, 0.25, 0.2))
+    cases = [
+        Case(
+            (_bytes([[[0, 51, 255]]]), *plain),
+            [[[[0.0]], [[0.2]], [[1.0]]]],
+            "Brightness runs from 0 to 1, not to 255, before anything else is done.",
+        ),
+        Case(
+            (_bytes([[[255, 0, 51]]]), *odd),
+            [[[[1.0]], [[-1.0]], [[1.0]]]],
+            "Each channel has its own mean and standard deviation.",
+        ),
+        Case(
+            (_bytes([[[0, 51, 255], [255, 0, 0]]]), *plain),
+            [[[[0.0, 1.0]], [[0.2, 0.0]], [[1.0, 0.0]]]],
+            "Channels come before rows and columns: permute the axes, do not reshape.",
+        ),
+        Case(
+            (_bytes([[[0, 0, 0]]], [[[255, 255, 255]]]), *odd),
+            [[[[-1.0]], [[-1.0]], [[0.0]]], [[[1.0]], [[3.0]], [[5.0]]]],
+            "There may be several images.",
+        ),
+    ]
+    mistakes = {
+        "The bytes are not divided by 255.": lambda x, m, s: _prepared(x, m, s, top=1.0),
+        "First the mean is subtracted, then divided by the standard deviation.": (
+            lambda x, m, s: _prepared(x, m, s, normal=lambda v, m, s: v / s - m)
+        ),
+        "Divide by the standard deviation; you multiply.": (
+            lambda x, m, s: _prepared(x, m, s, normal=lambda v, m, s: (v - m) * s)
+        ),
+        "The mean is subtracted, but nothing is divided by the standard deviation.": (
+            lambda x, m, s: _prepared(x, m, s, normal=lambda v, m, s: v - m)  # noqa: ARG005
+        ),
+        "`reshape` reads the numbers in their old order and mixes up the pixels: permute the "
+        "axes.": lambda x, m, s: _prepared(x, m, s, is_reshaped=True),
+        "The channels still come last: permute the axes to (n, 3, height, width).": (
+            lambda x, m, s: tidy(_normal(x.double() / 255, *_rows(m, s)))
+        ),
+    }
+    return check_cases(tidied(answer), cases, mistakes=mistakes)
+
+
+def _check_rates_by_depth(answer: object) -> str | None:
+    cases = [
+        Case((1, 0.1, 0.5), [0.1], "A head alone trains at the full rate."),
+        Case((2, 0.1, 0.5), [0.05, 0.1], "The head comes last."),
+        Case((4, 1.0, 0.5), [0.125, 0.25, 0.5, 1.0], "Each is half of the next."),
+        Case((3, 0.002, 0.7), [0.00098, 0.0014, 0.002], "0.7 times 0.7 for the first."),
+        Case((3, 0.5, 1.0), [0.5, 0.5, 0.5], "A decay of 1 leaves all rates equal."),
+    ]
+    mistakes = {
+        "That is the other way round: the depth that reads the image comes first in the list, "
+        "and has the smallest rate.": lambda n, r, d: tidy([r * d**i for i in range(n)]),
+        "The head trains at the full rate: its factor is decay ** 0.": (
+            lambda n, r, d: tidy([r * d ** (n - i) for i in range(n)])
+        ),
+        "Those are the factors. Multiply them by the rate.": (
+            lambda n, r, d: tidy([d ** (n - 1 - i) for i in range(n)])  # noqa: ARG005
+        ),
+        "Rates shrink by a factor from depth to depth, not by a constant step.": (
+            lambda n, r, d: tidy([r * (1 - (1 - d) * (n - 1 - i)) for i in range(n)])
+        ),
+    }
+    return check_cases(tidied(answer), cases, mistakes=mistakes)
+
+
+def _check_moving_averages(answer: object) -> str | None:
+    cases = [
+        Case(([2.0], 0.9), [2.0], "The first average is the first weight."),
+        Case(([1.0, 2.0], 0.75), [1.0, 1.25], "0.75 x 1 + 0.25 x 2"),
+        Case(([1.0, 2.0, 3.0], 0.5), [1.0, 1.5, 2.25], "Go on from the last *average*."),
+        Case(([4.0, 0.0, 0.0], 0.5), [4.0, 2.0, 1.0], "An old weight is forgotten slowly."),
+        Case(([1.0, 5.0, 2.0], 0.0), [1.0, 5.0, 2.0], "A decay of 0 keeps nothing."),
+        Case(([1.0, 5.0, 2.0], 1.0), [1.0, 1.0, 1.0], "A decay of 1 takes in nothing."),
+    ]
+    mistakes = {
+        "decay and 1 - decay have changed places: decay is the share of the old average.": (
+            lambda w, d: _averaged(w, 1 - d)
+        ),
+        "The average begins at zero. It should begin with the first weight.": (
+            lambda w, d: _averaged([0.0, *w], d)[1:]
+        ),
+        "Each average goes on from the last average, not from the last weight.": (
+            lambda w, d: tidy([w[0], *(d * a + (1 - d) * b for a, b in pairwise(w))])
+        ),
+        "That is the mean of all weights so far, which has no decay.": (
+            lambda w, d: tidy([sum(w[: i + 1]) / (i + 1) for i in range(len(w))])  # noqa: ARG005
+        ),
+        "That is the last average. Asked is the list of all of them.": (
+            lambda w, d: _averaged(w, d)[-1]
+        ),
+    }
+    return check_cases(tidied(answer), cases, mistakes=mistakes)
+
+
+def _weight(*filters: list[float]) -> "Tensor":
+    import torch  # slow to import
+
+    return torch.tensor(_kernels(*filters))
+
+
+def _kernels(*filters: list[float]) -> list:
+    """Return kernels of 1 x 1, as nested lists."""
+    return [[[[number]] for number in numbers] for numbers in filters]
+
+
+def _adapted(
+    weight: "Tensor",
+    n_channels: int,
+    *,
+    one: Callable = lambda weight: weight.sum(1, keepdim=True),
+    scale: Callable = lambda n: 3 / n,
+    repeat: Callable = lambda weight, n: weight.repeat(1, n, 1, 1),
+) -> list:
+    """Return the right weights, or those of a known mistake."""
+    if n_channels == 1:
+        return tidy(one(weight))
+    repeated = repeat(weight, -(-n_channels // 3))[:, :n_channels]
+    return tidy(repeated * scale(n_channels))
+
+
+def _bytes(*images: list) -> "Tensor":
+    import torch
+
+    return torch.tensor(images, dtype=torch.uint8)
+
+
+def _rows(*numbers: Sequence[float]) -> "list[Tensor]":
+    import torch
+
+    return [torch.tensor(row, dtype=torch.float64) for row in numbers]
+
+
+def _normal(values: "Tensor", mean: "Tensor", std: "Tensor") -> "Tensor":
+    return (values - mean) / std
+
+
+def _prepared(
+    images: "Tensor",
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    top: float = 255.0,
+    normal: Callable = _normal,
+    is_reshaped: bool = False,
+) -> list:
+    """Return the right images, or those of a known mistake."""
+    values = images.double() / top
+    if is_reshaped:
+        n_images, height, width, _ = values.shape
+        values = values.reshape(n_images, 3, height, width).permute(0, 2, 3, 1)
+    return tidy(normal(values, *_rows(mean, std)).permute(0, 3, 1, 2))
+
+
+def _averaged(weights: Sequence[float], decay: float) -> list[float]:
+    return tidy(list(accumulate(weights, lambda a, w: decay * a + (1 - decay) * w)))
+
+
+_EXERCISES = (
+    Exercise(
+        name="06.1 other channels",
+        starter="def adapt_channels(weight, n_channels):\n    ...",
+        check=_check_adapt_channels,
+        sample=([[[[0.0]], [[0.0]], [[0.0]]]], 3),
+    ),
+    Exercise(
+        name="06.2 the right level",
+        starter="def deepest_level(reductions, side, places):\n    ...",
+        check=_check_deepest_level,
+        sample=([2], 32, 16),
+    ),
+    Exercise(
+        name="06.3 preparation",
+        starter="def prepare_images(images, mean, std):\n    ...",
+        check=_check_prepare_images,
+        sample=([[[[0, 0, 0]]]], (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    ),
+    Exercise(
+        name="06.4 rates by depth",
+        starter="def rates_by_depth(n_depths, rate, decay):\n    ...",
+        check=_check_rates_by_depth,
+        sample=(1, 0.1, 0.5),
+    ),
+    Exercise(
+        name="06.5 averaged weights",
+        starter="def moving_averages(weights, decay):\n    ...",
+        check=_check_moving_averages,
+        sample=([1.0], 0.9),
+    ),
+)
+
+EXERCISES = {exercise.number: exercise for exercise in _EXERCISES}
+"""By number."""
