@@ -36,14 +36,21 @@ _READABLE = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "YCbCr", "HSV")
 
 
 class Clip(NamedTuple):
-    """A model of images and texts, with what belongs to it."""
+    """A model of images and texts, with what belongs to it.
+
+    Parameters
+    ----------
+    model : Module
+        In evaluation mode: ``encode_image``, ``encode_text``, ``logit_scale``.
+    preprocess : CheckedPreprocess
+        From one PIL image to a Tensor of shape (3, height, width).
+    tokenizer : CheckedTokenizer
+        From texts to a Tensor of shape (n_texts, n_tokens).
+    """
 
     model: nn.Module
-    """In evaluation mode: ``encode_image``, ``encode_text``, ``logit_scale``."""
     preprocess: "CheckedPreprocess"
-    """From one PIL image to a Tensor of shape (3, height, width)."""
     tokenizer: CheckedTokenizer
-    """From texts to a Tensor of shape (n_texts, n_tokens)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,7 +26,7 @@ def contrastive_loss(
     image_features, text_features : Tensor of shape (n_pairs, n_features)
         Row i of one belongs to row i of the other. They are used as they are: bring them to
         length 1 first, ``F.normalize(features, dim=1)``.
-    scale : Tensor or float
+    scale : Tensor of shape () or float
         The inverse of the temperature: ``model.logit_scale.exp()``.
     ignore : Tensor of shape (n_pairs, n_pairs), bool, optional
         Image i and text j that shall not count as a wrong pair, for instance because text j
@@ -34,8 +34,8 @@ def contrastive_loss(
 
     Returns
     -------
-    Tensor
-        A number: the mean of two cross-entropies, over the rows and over the columns of the
+    Tensor of shape ()
+        The mean of two cross-entropies, over the rows and over the columns of the
         matrix of similarities.
 
     Raises
