@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import Tracer
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -75,22 +75,23 @@ def _is_of_torch(hook: object) -> bool:
 
 
 def _may_fold(model: nn.Module) -> bool:
-    kinds = {type(module) for module in model.modules()}
-    return bool(kinds & set(_CONVOLUTIONS) and kinds & set(_NORMALIZATIONS))
+    modules = list(model.modules())
+    has_convolutions = any(type(module) in _CONVOLUTIONS for module in modules)
+    return has_convolutions and any(map(_is_normalization, modules))
 
 
 def _foldable(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Yield (convolution, normalization) where the second alone uses the first's output."""
     modules = dict(model.named_modules(remove_duplicate=False))
     try:
-        nodes = list(Tracer().trace(model).nodes)
+        nodes = list(_Tracer().trace(model).nodes)
     except Exception:  # noqa: BLE001 - a forward pass that depends on its values, and so on
         return
     calls = [node for node in nodes if node.op == "call_module"]
     ran = [id(modules[node.target]) for node in calls]
     for node in calls:
         before = node.args[0] if node.args else None
-        if type(modules[node.target]) not in _NORMALIZATIONS or before not in calls:
+        if not _is_normalization(modules[node.target]) or before not in calls:
             continue
         pair = modules[before.target], modules[node.target]
         if (
@@ -101,6 +102,33 @@ def _foldable(model: nn.Module) -> Iterator[tuple[str, str]]:
             and pair[1].running_var is not None
         ):
             yield before.target, node.target
+
+
+class _Tracer(Tracer):
+    """Follows the forward pass down to layers, timm's normalizations among them."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return _is_normalization(module) or super().is_leaf_module(module, name)
+
+
+def _is_normalization(layer: nn.Module) -> bool:
+    return type(layer) in _NORMALIZATIONS or _has_activation(layer)
+
+
+def _has_activation(layer: nn.Module) -> bool:
+    """Return whether it is timm's batch normalization with an activation behind it."""
+    return isinstance(layer, nn.BatchNorm2d) and type(layer).__name__ == "BatchNormAct2d"
+
+
+class _Rest(nn.Module):
+    """What is left of timm's batch normalization, under the same names."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.drop, self.act = layer.drop, layer.act
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.act(self.drop(maps))
 
 
 def _is_plain(layer: nn.Module) -> bool:
@@ -115,7 +143,8 @@ def _fold(model: nn.Module, convolution: str, normalization: str) -> None:
     # in float64: rounding the products twice would cost a digit
     folded = fuse_conv_bn_eval(deepcopy(first).double(), deepcopy(second).double())
     _put(model, convolution, folded.to(dtype))
-    _put(model, normalization, nn.Identity())
+    rest = _Rest(second) if _has_activation(second) else nn.Identity()
+    _put(model, normalization, rest)
 
 
 def _put(model: nn.Module, name: str, layer: nn.Module) -> None:

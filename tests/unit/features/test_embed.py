@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from timm.layers import BatchNormAct2d
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.models.feature_extraction import create_feature_extractor
@@ -14,6 +15,7 @@ from coursekit.datasets import ImageSet, make_loader
 from coursekit.features import Embeddings, embed
 from coursekit.features import running as running_module
 from coursekit.features.running import choose_batch_size
+from coursekit.features.standin import fast_copy
 
 
 def shake(model, seed=0):
@@ -152,6 +154,29 @@ def test_the_logits_of_a_fast_copy_are_those_of_the_model(build):
 
 def assert_close_enough(found, truth):
     assert (found - truth).abs().max() <= 2e-5 * truth.abs().max().clamp_min(1e-3)
+
+
+@pytest.mark.parametrize("layer", ["", "1", "1.act", "0"])
+def test_normalizations_of_timm_are_folded_too(images, layer):
+    torch.manual_seed(0)
+    model = shake(
+        nn.Sequential(
+            nn.Conv2d(3, 6, 3), BatchNormAct2d(6, act_layer=nn.SiLU), nn.Conv2d(6, 4, 3)
+        )
+    )
+    with torch.no_grad():
+        maps = copy.deepcopy(model).eval()[: {"": 3, "0": 1}.get(layer, 2)](images)
+    assert_same(quick(model, images, layer=layer).embeddings, maps.mean((2, 3)))
+    copied = fast_copy(model, device=torch.device("cpu"))
+    assert not any(isinstance(one, nn.BatchNorm2d) for one in copied.modules())
+
+
+@pytest.mark.parametrize("build", ["resnet18", "mobilenet_v2", "densenet121"])
+def test_normalizations_are_folded_wherever_they_follow_a_convolution(build):
+    model = getattr(torchvision.models, build)(weights=None)
+    copied = fast_copy(model, device=torch.device("cpu"))
+    left = sum(isinstance(one, nn.BatchNorm2d) for one in copied.modules())
+    assert left == {"densenet121": 62}.get(build, 0)  # there most come before
 
 
 def test_a_map_is_averaged_over_all_positions_or_flattened(net, images):
