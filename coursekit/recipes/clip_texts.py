@@ -83,8 +83,8 @@ def draw_caption(names: Sequence[str], rng: random.Random) -> tuple[str, tuple[b
 
     Examples
     --------
-    >>> draw_caption(("star", "red", "small", "striped"), random.Random(1))
-    ('a photo of a small star', (True, False, True, False))
+    >>> draw_caption(("star", "red", "small", "striped"), random.Random(3))
+    ('a small red star', (True, True, True, False))
     """
     named = (False,)
     while not any(named):
