@@ -19,12 +19,18 @@ _MOST = 0.9  # a module that holds more than this share of all parameters is loo
 
 
 class LayerGroup(NamedTuple):
-    """Layers of a model that stand at one depth."""
+    """Layers of a model that stand at one depth.
+
+    Parameters
+    ----------
+    name : str
+        The part of the model that holds its weights, such as ``"layer4.1"``.
+    parameters : tuple of str
+        The names of its parameters.
+    """
 
     name: str
-    """The part of the model that holds its weights, such as ``"layer4.1"``."""
     parameters: tuple[str, ...]
-    """The names of its parameters."""
 
 
 def layer_groups(model: nn.Module) -> tuple[LayerGroup, ...]:

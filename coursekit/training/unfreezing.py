@@ -57,7 +57,13 @@ class GradualUnfreezing(Callback):
             raise SettingsError(msg)
 
     def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
-        """Check that all layers of the plan are there, and in the optimizer."""
+        """Check that all layers of the plan are there, and in the optimizer.
+
+        Raises
+        ------
+        TrainingError
+            If the optimizer lacks some of them, or there are several processes.
+        """
         if trainer.engine.n_processes > 1:
             msg = (
                 "Gradual unfreezing needs one process: several agree on what trains before "
