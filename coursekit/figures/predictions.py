@@ -4,7 +4,7 @@ Nothing here knows which model it was.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from coursekit.figures.figure import Figure
 from coursekit.figures.images import draw_picture
 from coursekit.figures.panels import choose_columns, make_panels, panel_width
 from coursekit.figures.style import COLORS, PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH
-from coursekit.training import TopPredictions
+
+if TYPE_CHECKING:  # torch is slow to import
+    from coursekit.training import TopPredictions
 
 __all__ = ["show_predictions"]
 
@@ -25,7 +27,7 @@ _MOST = 8  # in a row
 
 def show_predictions(
     images: Any,
-    predictions: TopPredictions,
+    predictions: "TopPredictions",
     *,
     title: str,
     n_columns: int | None = None,
@@ -100,7 +102,7 @@ def show_predictions(
     return panels.figure
 
 
-def _caption(predictions: TopPredictions, row: int) -> str:
+def _caption(predictions: "TopPredictions", row: int) -> str:
     names = predictions.class_names
     lines = [
         f"{probability:.0%} {_words(names[number])}"

@@ -67,7 +67,11 @@ def check_names(source: str, *, modules: Mapping[str, str]) -> list[str]:
         return [f"the code is not Python (line {tree.lineno}: {tree.msg})."]
     nodes = [*ast.walk(tree)]
     found = [text for node in nodes for text in _check_import(node)]
-    found += [text for node in nodes for text in _check_definition(node)]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    methods = {part for node in classes for part in node.body}
+    found += [
+        text for node in nodes if node not in methods for text in _check_definition(node)
+    ]
     return found + [text for node in nodes for text in _check_attribute(node, modules)]
 
 

@@ -13,6 +13,7 @@ from coursekit.course.exercises import (
     lesson_04,
     lesson_05,
     lesson_06,
+    lesson_07,
 )
 from coursekit.course.exercises.checking import Exercise, ExerciseResult, find_in, judge
 
@@ -24,7 +25,7 @@ __all__ = [
     "list_exercises",
 ]
 
-_LESSONS = (lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06)
+_LESSONS = (lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07)
 
 
 def list_exercises() -> tuple[Exercise, ...]:

@@ -119,6 +119,7 @@ def test_a_wrong_name_is_told(source, words):
     "source",
     [
         "from coursekit.figures import Figure, plot_bars",
+        "class Own:\n    def make_shapes(self):\n        ...",
         "from coursekit import __version__, figures\nfigures.Figure.savefig",
         "import coursekit\ncoursekit.__version__",
         "from torchvision import models\nmodels.resnet18()",
