@@ -51,16 +51,20 @@ class Screen:
     is_rounded: bool
     columns: Tensor
 
-    def bounds(self, queries: Tensor) -> Tensor:
+    def make_space(self, n_queries: int) -> Tensor:
+        """Return memory for the bounds of so many queries, to be used again and again."""
+        return self.columns.new_empty(n_queries, len(self.columns))
+
+    def bounds(self, queries: Tensor, space: Tensor) -> Tensor:
         """Return numbers that grow with the bounds, of shape (n_queries, n_rows).
 
-        They are to be compared with `limits` only. Those of bfloat16 are its bits read as
+        They stand in `space`, until it is used again, and are to be compared with `limits` only. Those of bfloat16 are its bits read as
         whole numbers, which is faster: positive numbers keep their order, and negative ones
         stay below them.
         """
         columns = self.columns.new_empty(len(queries), self.columns.shape[1])
         self.write(queries, columns, is_query=True)
-        product = columns @ self.columns.T
+        product = torch.mm(columns, self.columns.T, out=space[: len(queries)])
         return product.view(torch.int16) if product.dtype == torch.bfloat16 else product
 
     def limits(self, squared: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def tables(make, metric, dtype, n_kept):
     columns = torch.arange(N_ROWS).repeat(N_QUERIES)
     truth = to_squared(measure_pairs(queries, bank, rows, columns, metric), metric)
     truth = truth.view(N_QUERIES, N_ROWS)
-    return truth, screen.bounds(queries), screen
+    return truth, screen.bounds(queries, screen.make_space(N_QUERIES)), screen
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
