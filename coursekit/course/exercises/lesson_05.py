@@ -74,7 +74,9 @@ def _check_rates_by_depth(answer: object) -> str | None:
     cases = [
         Case((1, 0.1, 0.5), [0.1], "One group is the head alone."),
         Case((2, 0.1, 0.5), [0.05, 0.1], "The head is last, and has the full rate."),
-        Case((3, 1.0, 0.1), [0.01, 0.1, 1.0], "Each has a tenth of the one behind it."),
+        Case(
+            (3, 1.0, 0.25), [0.0625, 0.25, 1.0], "Each has a quarter of the one behind it."
+        ),
         Case((2, 0.3, 1.0), [0.3, 0.3], "A decay of 1 gives all the same rate."),
     ]
     mistakes = {

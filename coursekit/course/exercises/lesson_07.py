@@ -61,7 +61,7 @@ def _check_class_vector(answer: object) -> str | None:
     import torch
     from torch.nn import functional as F
 
-    half = 0.5**0.5
+    half = round(0.5**0.5, 5)
     cases = [
         Case((torch.tensor([[1.0, 0.0]]),), [1.0, 0.0], "One prompt is its own average."),
         Case((torch.tensor([[3.0, 0.0]]),), [1.0, 0.0], "The result has length 1."),
@@ -100,8 +100,7 @@ def _check_recall_of(answer: object) -> str | None:
         Case((own.roll(1, 0), 1), 0.0, "No text finds its own image first."),
         Case((mixed, 1), 1 / 3, "Only text 0 has its own image in the first place."),
         Case((mixed, 2), 1.0, "All three have it among the first two."),
-        Case((mixed.T.contiguous(), 1), 1 / 3, "Look along the rows: a row is a text."),
-        Case((mixed.T.contiguous(), 2), 2 / 3, "Look along the rows: a row is a text."),
+        Case((mixed.T.contiguous(), 1), 2 / 3, "Look along the rows: a row is a text."),
     ]
     mistakes = {
         "That looks down the columns: images looking for texts.": lambda s, k: _recall(
@@ -125,7 +124,7 @@ def _recall(similarities: Any, k: int) -> float:
 def _softmax(values: list[float]) -> list[float]:
     import torch
 
-    return torch.tensor(values).softmax(0).tolist()
+    return _listed_values(torch.tensor(values).softmax(0))
 
 
 def _cosines(image: Any, texts: Any) -> Any:
@@ -135,7 +134,7 @@ def _cosines(image: Any, texts: Any) -> Any:
 
 
 def _listed_values(values: Any) -> list[float]:
-    return [float(value) for value in values]
+    return [round(float(value), 5) for value in values]
 
 
 def _listed(function: Any) -> Any:
