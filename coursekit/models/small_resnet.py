@@ -249,7 +249,7 @@ class SmallResNet(nn.Module):
 
         Returns
         -------
-        list of Tensor, or (Tensor, list of Tensor)
+        list of Tensor of shape (B, n_channels, h, w), or (Tensor, that list)
 
         Raises
         ------

@@ -44,7 +44,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
     Returns
     -------
-    dict of str to Tensor
+    dict of str to Tensor of any shape
         On the CPU. A ``module.`` that ``DataParallel`` put before each name is taken off.
 
     Raises
@@ -91,7 +91,7 @@ def find_architecture(state: Mapping[str, Tensor], *, hint: str = "") -> str:
 
     Parameters
     ----------
-    state : mapping of str to Tensor
+    state : mapping of str to Tensor of any shape
     hint : str, optional
         Such as the file's name: architectures named in it are tried first.
 
@@ -145,7 +145,7 @@ def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
     ----------
     name : str
         ``"coursekit_resnet8"`` or one of torchvision's classifiers.
-    state : mapping of str to Tensor
+    state : mapping of str to Tensor of any shape
         Its head may have any number of classes.
 
     Returns
