@@ -93,12 +93,12 @@ def test_a_package_that_is_too_old_is_named_with_the_command(visit, monkeypatch)
 
 
 def test_what_only_some_lessons_need_is_told_when_one_of_them_is_here(monkeypatch):
-    lesson = Lesson(path=Path("03_x.ipynb"), title="x", extras=("lessons",))
+    lesson = Lesson(path=Path("03_x.ipynb"), title="x", extras=("test",))
     monkeypatch.setattr(doctor, "find_lessons", lambda: (lesson,))
     monkeypatch.setattr(doctor, "version", lambda name: "0")
     found = {finding.name: finding for finding in doctor.examine()}["extras"]
     assert not found.is_fatal
-    assert '"faiss-cpu>=' in found.mend
+    assert '"hypothesis>=' in found.mend
     assert "numpy" not in found.mend, "that one is needed by all"
 
 
