@@ -153,6 +153,9 @@ def test_doctor_is_told_what_stands_in_every_role(monkeypatch):
         "land-cover": "missing",
         "insects": "yours",
         "photos": "missing",
+        "backbone": "missing",
+        "timm-backbone": "missing",
+        "clip": "missing",
     }
 
 

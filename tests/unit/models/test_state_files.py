@@ -276,12 +276,16 @@ def test_a_file_named_after_its_architecture_is_built(tmp_path, own, file_name):
     assert built.pretrained_cfg["file"] == str(tmp_path / file_name)
 
 
-def test_the_longest_name_and_the_tag_are_meant(tmp_path):
-    model = timm.create_model("test_vit2")
-    save_file(model.state_dict(), tmp_path / "test_vit2.r160_in1k.safetensors")
-    built = build_from_timm_files(tmp_path / "test_vit2.r160_in1k.safetensors")
-    assert built.pretrained_cfg["architecture"] == "test_vit2"
-    assert built.pretrained_cfg["tag"] == "r160_in1k"
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [("test_efficientnet_gn", "r160_in1k"), ("test_efficientnet", "r160_in1k")],
+)
+def test_the_longest_name_and_the_tag_are_meant(tmp_path, name, tag):
+    model = timm.create_model(name)
+    save_file(model.state_dict(), tmp_path / f"{name}.{tag}.safetensors")
+    built = build_from_timm_files(tmp_path / f"{name}.{tag}.safetensors")
+    assert built.pretrained_cfg["architecture"] == name
+    assert built.pretrained_cfg["tag"] == tag
 
 
 @pytest.mark.parametrize("is_safe", [False, True], ids=["pickled", "safetensors"])
