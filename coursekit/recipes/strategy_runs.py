@@ -124,7 +124,7 @@ class StrategyRunner:
                     layer.requires_grad_(False)  # the trainer then keeps its averages too
         loader = self.loader(images, seed=derive_seed(seed, "train"), shuffle=True)
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=lr, weight_decay=settings.weight_decay
+            model.parameters(), lr=lr, weight_decay=settings.weight_decay, fused=True
         )
         scheduler = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=lr, total_steps=settings.n_epochs * len(loader)

@@ -22,9 +22,10 @@ def get_random_states() -> dict[str, Any]:
     dict
         Only of tensors, numbers and tuples, so that a file of it can be read safely.
     """
+    version, numbers, gauss = random.getstate()
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the one libraries use
     states = {
-        "python": random.getstate(),
+        "python": (version, torch.tensor(numbers), gauss),  # a tensor is saved in one piece
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
     }
@@ -37,7 +38,8 @@ def get_random_states() -> dict[str, Any]:
 
 def set_random_states(states: dict[str, Any]) -> None:
     """Put the generators into the states that `get_random_states` returned."""
-    random.setstate(states["python"])
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
