@@ -219,7 +219,7 @@ MACHINES = {
     ),
     "oneDNN with SSE4.1": ("ONEDNN_MAX_CPU_ISA=SSE41",),
     "MKL the same everywhere": ("MKL_CBWR=COMPATIBLE",),
-    "MKL as it likes": ("MKL_ENABLE_INSTRUCTIONS=AVX512", "OPENBLAS_CORETYPE=Sandybridge"),
+    "MKL as it likes": ("MKL_ENABLE_INSTRUCTIONS=AVX512", "OPENBLAS_CORETYPE=Nehalem"),
     "a wide terminal": ("COLUMNS=240", "LINES=80"),
     "a narrow terminal": ("COLUMNS=40",),
     "a dumb terminal": ("TERM=dumb", "NO_COLOR=1"),
