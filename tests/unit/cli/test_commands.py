@@ -150,7 +150,10 @@ class TestRun:
             here / "slow.ipynb", "open('started', 'w').close()\nimport time\ntime.sleep(60)"
         )
         process = subprocess.Popen(
-            [*COMMAND, "run", "slow.ipynb"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*COMMAND, "run", "slow.ipynb"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=heed_ctrl_c,
         )
         try:
             kernels = wait_until(
@@ -166,6 +169,11 @@ class TestRun:
         assert b"Traceback" not in error
         _, alive = psutil.wait_procs(kernels, timeout=5)
         assert alive == []
+
+
+def heed_ctrl_c():
+    """Undo that a shell makes programs in its background ignore the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(find):
