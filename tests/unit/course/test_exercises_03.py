@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -12,16 +11,6 @@ from torch.nn import functional as F
 from coursekit.course import check_exercise
 
 BOOK = Path(__file__).parents[3] / "notebooks/solutions/03_feature_extraction_knn.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """The names that the solutions define."""
-    names = {"check_exercise": check_exercise}
-    for cell in nbformat.read(BOOK, as_version=4).cells:
-        if "solution" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
 
 
 def numbers(*shape, seed=0):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -12,16 +11,6 @@ from coursekit.seeds import seeded
 from coursekit.transforms import find_changing
 
 BOOK = Path(__file__).parents[3] / "notebooks/solutions/04_augmentation.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """The names that the solutions define."""
-    names = {"check_exercise": check_exercise}
-    for cell in nbformat.read(BOOK, as_version=4).cells:
-        if "solution" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
 
 
 def test_the_share_of_changed_pixels_is_that_of_a_double_loop(solved):

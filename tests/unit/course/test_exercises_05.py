@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 from torch import nn
@@ -12,16 +11,6 @@ from coursekit.models import replace_head
 from coursekit.training import freeze, parameter_groups
 
 BOOK = Path(__file__).parents[3] / "notebooks/solutions/05_transfer_learning.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """The names that the solutions define."""
-    names = {"check_exercise": check_exercise}
-    for cell in nbformat.read(BOOK, as_version=4).cells:
-        if "solution" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
 
 
 def net():

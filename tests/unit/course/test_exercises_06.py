@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
 import timm
 import timm.optim
@@ -13,16 +12,6 @@ from torchvision.transforms import v2
 from coursekit.course import check_exercise
 
 BOOK = Path(__file__).parents[3] / "notebooks/solutions/06_timm.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """The names that the solutions define."""
-    names = {"check_exercise": check_exercise}
-    for cell in nbformat.read(BOOK, as_version=4).cells:
-        if "solution" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
 
 
 def numbers(*shape):

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 
@@ -10,16 +9,6 @@ from coursekit.course import check_exercise
 from coursekit.features import recall_at_k
 
 BOOK = Path(__file__).parents[3] / "notebooks/solutions/07_clip.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved():
-    """The names that the solutions define."""
-    names = {"check_exercise": check_exercise, "F": torch.nn.functional}
-    for cell in nbformat.read(BOOK, as_version=4).cells:
-        if "solution" in cell.metadata.get("tags", []):
-            exec(cell.source, names)  # noqa: S102
-    return names
 
 
 def numbers(*shape, seed=0):
