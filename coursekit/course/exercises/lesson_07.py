@@ -7,8 +7,11 @@ Nothing here knows how an answer is reported; the solutions stand in
 from typing import Any
 
 from coursekit.course.exercises.checking import Case, Exercise, check_cases
+from coursekit.course.exercises.tidying import tidied, tidy
 
 __all__ = ["EXERCISES"]
+
+_N_PLACES = 5  # single precision has about seven digits
 
 
 def _check_text_probabilities(answer: object) -> str | None:
@@ -40,28 +43,26 @@ def _check_text_probabilities(answer: object) -> str | None:
     ]
     mistakes = {
         "Those are products of vectors of different lengths. Bring each to length 1 first.": (
-            lambda image, texts, scale: _listed_values((scale * texts @ image).softmax(0))
+            lambda image, texts, scale: _rounded((scale * texts @ image).softmax(0))
         ),
         "The scale multiplies the cosines, before the softmax.": (
-            lambda image, texts, scale: _listed_values(
-                scale * _cosines(image, texts).softmax(0)
-            )
+            lambda image, texts, scale: _rounded(scale * _cosines(image, texts).softmax(0))
         ),
         "Those are cosines. A softmax makes probabilities of them.": (
-            lambda image, texts, scale: _listed_values(scale * _cosines(image, texts))
+            lambda image, texts, scale: _rounded(scale * _cosines(image, texts))
         ),
         "The scale is missing.": (
-            lambda image, texts, _: _listed_values(_cosines(image, texts).softmax(0))
+            lambda image, texts, _: _rounded(_cosines(image, texts).softmax(0))
         ),
     }
-    return check_cases(_listed(answer), cases, mistakes=mistakes)
+    return check_cases(tidied(answer, n_places=_N_PLACES), cases, mistakes=mistakes)
 
 
 def _check_class_vector(answer: object) -> str | None:
     import torch
     from torch.nn import functional as F
 
-    half = round(0.5**0.5, 5)
+    half = round(0.5**0.5, _N_PLACES)
     cases = [
         Case((torch.tensor([[1.0, 0.0]]),), [1.0, 0.0], "One prompt is its own average."),
         Case((torch.tensor([[3.0, 0.0]]),), [1.0, 0.0], "The result has length 1."),
@@ -78,16 +79,16 @@ def _check_class_vector(answer: object) -> str | None:
     ]
     mistakes = {
         "The mean of unit vectors is shorter than 1. Bring it to length 1 again.": (
-            lambda rows: _listed_values(F.normalize(rows, dim=1).mean(0))
+            lambda rows: _rounded(F.normalize(rows, dim=1).mean(0))
         ),
         "A long row counts more than a short one. Bring each row to length 1 first.": (
-            lambda rows: _listed_values(F.normalize(rows.mean(0), dim=0))
+            lambda rows: _rounded(F.normalize(rows.mean(0), dim=0))
         ),
         "That is the plain mean: nothing was brought to length 1.": (
-            lambda rows: _listed_values(rows.mean(0))
+            lambda rows: _rounded(rows.mean(0))
         ),
     }
-    return check_cases(_listed(answer), cases, mistakes=mistakes)
+    return check_cases(tidied(answer, n_places=_N_PLACES), cases, mistakes=mistakes)
 
 
 def _check_recall_of(answer: object) -> str | None:
@@ -124,7 +125,7 @@ def _recall(similarities: Any, k: int) -> float:
 def _softmax(values: list[float]) -> list[float]:
     import torch
 
-    return _listed_values(torch.tensor(values).softmax(0))
+    return _rounded(torch.tensor(values).softmax(0))
 
 
 def _cosines(image: Any, texts: Any) -> Any:
@@ -133,19 +134,8 @@ def _cosines(image: Any, texts: Any) -> Any:
     return F.normalize(texts, dim=1) @ F.normalize(image, dim=0)
 
 
-def _listed_values(values: Any) -> list[float]:
-    return [round(float(value), 5) for value in values]
-
-
-def _listed(function: Any) -> Any:
-    """Return the function, whose answer is made a list of numbers."""
-
-    def listed(*arguments: Any) -> Any:
-        value = function(*arguments)
-        return None if value is None or value is ... else _listed_values(value)
-
-    listed.__name__ = getattr(function, "__name__", "answer")
-    return listed
+def _rounded(values: Any) -> list[float]:
+    return tidy(values, n_places=_N_PLACES)
 
 
 _EXERCISES = (

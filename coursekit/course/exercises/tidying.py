@@ -10,18 +10,18 @@ from typing import Any
 __all__ = ["tidied", "tidy"]
 
 
-def tidied(answer: Any) -> Callable:
+def tidied(answer: Any, *, n_places: int = 6) -> Callable:
     """Return the learner's function with tensors turned into lists of rounded numbers."""
 
     @wraps(answer, assigned=("__name__",), updated=())
     def function(*arguments: object) -> object:
-        return tidy(answer(*arguments))
+        return tidy(answer(*arguments), n_places=n_places)
 
     return function
 
 
-def tidy(value: Any) -> Any:
-    """Return a value with tensors as nested lists, and numbers to six places.
+def tidy(value: Any, *, n_places: int = 6) -> Any:
+    """Return a value with tensors as nested lists, and numbers to so many places.
 
     Examples
     --------
@@ -31,5 +31,5 @@ def tidy(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [tidy(item) for item in value]
-    return round(value, 6) + 0.0 if isinstance(value, float) else value
+        return [tidy(item, n_places=n_places) for item in value]
+    return round(value, n_places) + 0.0 if isinstance(value, float) else value
