@@ -17,8 +17,8 @@ from coursekit.datasets import ImageSet, Loader, make_loader, split_stratified
 from coursekit.errors import DataError, SettingsError
 from coursekit.models import SmallResNet
 from coursekit.recipes.augmentation_record import AugmentationComparison, AugmentationRun
+from coursekit.recipes.one_cycle import one_cycle_trainer
 from coursekit.seeds import derive_seed, seeded
-from coursekit.training import Trainer, TrainSettings
 from coursekit.transforms import CutMix, MixUp, PerImage, mix_batches
 
 __all__ = ["AugmentationSettings", "compare_augmentations"]
@@ -146,7 +146,13 @@ def compare_augmentations(
             for name, augmentation in augmentations.items():
                 bar.set_description_str(f"{name}, seed {seed}")
                 loader = _loader(images, augmentation, transform, settings, seed)
-                trainer = _trainer(build(seed), loader, settings, device)
+                trainer = one_cycle_trainer(
+                    build(seed),
+                    lr=settings.lr,
+                    weight_decay=settings.weight_decay,
+                    n_steps=settings.n_epochs * len(loader),
+                    device=device,
+                )
                 began = time.perf_counter()
                 history = trainer.fit(loader, n_epochs=settings.n_epochs)
                 seconds = time.perf_counter() - began
@@ -200,27 +206,6 @@ class _Chain:
     def __call__(self, images: Tensor) -> Tensor:
         images = self.first(images)
         return images if self.then is None else self.then(images)
-
-
-def _trainer(
-    model: nn.Module,
-    loader: Loader,
-    settings: AugmentationSettings,
-    device: torch.device | str | None,
-) -> Trainer:
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-    )
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.lr, total_steps=settings.n_epochs * len(loader)
-    )
-    return Trainer(
-        model,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        settings=TrainSettings(scheduler_every="step", progress_bar=False),
-        device=device,
-    )
 
 
 def _builder_for(images: ImageSet) -> Callable[[int], nn.Module]:

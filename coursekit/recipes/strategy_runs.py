@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from coursekit.datasets import ImageSet, Loader, make_loader
 from coursekit.features import HeadFit, embed, fit_head
 from coursekit.models import put_head, replace_head
+from coursekit.recipes.one_cycle import one_cycle_trainer
 from coursekit.recipes.strategy_record import StrategyRun
 from coursekit.recipes.strategy_settings import TransferSettings
 from coursekit.seeds import derive_seed
-from coursekit.training import History, Trainer, TrainSettings
+from coursekit.training import History, Trainer
 
 __all__ = ["FittedHead", "StrategyRunner", "Transform"]
 
@@ -123,17 +124,11 @@ class StrategyRunner:
                 if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                     layer.requires_grad_(False)  # the trainer then keeps its averages too
         loader = self.loader(images, seed=derive_seed(seed, "train"), shuffle=True)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=lr, weight_decay=settings.weight_decay, fused=True
-        )
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=lr, total_steps=settings.n_epochs * len(loader)
-        )
-        trainer = Trainer(
+        trainer = one_cycle_trainer(
             model,
-            optimizer=optimizer,
-            scheduler=scheduler,
-            settings=TrainSettings(scheduler_every="step", progress_bar=False),
+            lr=lr,
+            weight_decay=settings.weight_decay,
+            n_steps=settings.n_epochs * len(loader),
             device=self.device,
         )
         history = trainer.fit(
