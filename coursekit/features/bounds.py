@@ -58,9 +58,9 @@ class Screen:
     def bounds(self, queries: Tensor, space: Tensor) -> Tensor:
         """Return numbers that grow with the bounds, of shape (n_queries, n_rows).
 
-        They stand in `space`, until it is used again, and are to be compared with `limits` only. Those of bfloat16 are its bits read as
-        whole numbers, which is faster: positive numbers keep their order, and negative ones
-        stay below them.
+        They stand in `space` until it is used again, and are to be compared with `limits`
+        only. Those of bfloat16 are its bits read as whole numbers, which is faster: positive
+        numbers keep their order, and negative ones stay below them.
         """
         columns = self.columns.new_empty(len(queries), self.columns.shape[1])
         self.write(queries, columns, is_query=True)

@@ -162,16 +162,14 @@ def _find(
         )
     screens = _screens(queries, bank, metric)
     screen = next(screens)
-    chunks = queries.tensor_split(
-        -(-len(queries) // chunk_size)
-    )  # the first is the longest
+    chunks = queries.tensor_split(-(-len(queries) // chunk_size))  # the longest first
     space = screen.make_space(len(chunks[0]))
     found = []
     for chunk in chunks:
-        kept = _sift(chunk, bank, screen.bounds(chunk, space), screen, k, metric)
+        kept = _sift(chunk, bank, screen, space, k, metric)
         while kept.are_many(k) and (finer := next(screens, None)) is not None:
             screen, space = finer, finer.make_space(len(chunks[0]))
-            kept = _sift(chunk, bank, screen.bounds(chunk, space), screen, k, metric)
+            kept = _sift(chunk, bank, screen, space, k, metric)
         found += _refine(chunk, bank, kept, k, metric)
     indices, values = zip(*found, strict=True)
     return torch.cat(indices), torch.cat(values)
@@ -217,10 +215,10 @@ class _Kept(NamedTuple):
 
 
 def _sift(
-    queries: Tensor, bank: Tensor, bounds: Tensor, screen: Screen, k: int, metric: Metric
+    queries: Tensor, bank: Tensor, screen: Screen, space: Tensor, k: int, metric: Metric
 ) -> _Kept:
     """Measure k rows with small bounds: what is farther than all of them is no neighbor."""
-    bounds = bounds.view(len(queries), -1, _GROUP)
+    bounds = screen.bounds(queries, space).view(len(queries), -1, _GROUP)
     least = bounds.amin(dim=2)
     candidates = _least(bounds, least, k)
     rows = torch.arange(len(queries), device=bank.device).repeat_interleave(k)

@@ -17,12 +17,12 @@ import os
 import sys
 from pathlib import Path
 
+import timm
 import torch
 
 from coursekit.datasets import load_cifar_files, load_folder
-from coursekit.models import SmallResNet, build_from_state, read_state
+from coursekit.models import build_from_state, read_state
 from coursekit.recipes import TransferSettings, compare_strategies
-from coursekit.seeds import seeded
 from coursekit.transforms import preset_from_config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -85,16 +85,7 @@ def objects(seeds):
         load_cifar_files(REAL / "cifar10_subset", part=part) for part in ("train", "test")
     )
 
-    def build(seed):
-        with seeded(seed, "weights"):
-            return SmallResNet(num_classes=10)
-
-    small = SmallResNet(num_classes=10)
-    small.pretrained_cfg = {
-        "input_size": (3, 32, 32),
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.25, 0.25, 0.25),
-    }
+    small = timm.create_model("coursekit_resnet8", num_classes=10)
     preset = preset_from_config(small.pretrained_cfg, task="objects")
     done = compare_strategies(
         small,
@@ -105,7 +96,6 @@ def objects(seeds):
         strategies=("scratch",),
         transform=preset.evaluation,
         train_transform=preset.train,
-        build=build,
         settings=TransferSettings(n_epochs=40),
         progress_bar=sys.stderr.isatty(),
     )

@@ -43,14 +43,14 @@ def data():
 
 def start(folder):
     """Return the number of a child that embeds."""
-    (folder / "notes.txt").write_bytes(b"")  # a child may be killed before its first line
+    (folder / "notes.txt").unlink(missing_ok=True)  # those of the child before
     child = os.fork()
     if child:
         return child
     code = 1
     try:
         sys.stderr = (folder / "errors.txt").open("a", buffering=1)
-        notes = os.open(folder / "notes.txt", os.O_WRONLY)
+        notes = os.open(folder / "notes.txt", os.O_WRONLY | os.O_CREAT)
         writing.ROWS_A_WRITE = ROWS_A_WRITE
         model, file = Net(notes), folder / "rows"
         embed(model, data(), file=file, device="cpu", progress_bar=False)
