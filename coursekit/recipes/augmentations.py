@@ -154,7 +154,8 @@ def compare_augmentations(
                     device=device,
                 )
                 began = time.perf_counter()
-                history = trainer.fit(loader, n_epochs=settings.n_epochs)
+                with seeded(seed, "fit"):  # such as dropout draws
+                    history = trainer.fit(loader, n_epochs=settings.n_epochs)
                 seconds = time.perf_counter() - began
                 runs.append(
                     AugmentationRun(

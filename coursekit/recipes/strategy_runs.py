@@ -17,7 +17,7 @@ from coursekit.models import put_head, replace_head
 from coursekit.recipes.one_cycle import one_cycle_trainer
 from coursekit.recipes.strategy_record import StrategyRun
 from coursekit.recipes.strategy_settings import TransferSettings
-from coursekit.seeds import derive_seed
+from coursekit.seeds import derive_seed, seeded
 from coursekit.training import History, Trainer
 
 __all__ = ["FittedHead", "StrategyRunner", "Transform"]
@@ -131,11 +131,12 @@ class StrategyRunner:
             n_steps=settings.n_epochs * len(loader),
             device=self.device,
         )
-        history = trainer.fit(
-            loader,
-            validation=self.test_loader() if self.validate else None,
-            n_epochs=settings.n_epochs,
-        )
+        with seeded(seed, "fit"):  # such as dropout draws
+            history = trainer.fit(
+                loader,
+                validation=self.test_loader() if self.validate else None,
+                n_epochs=settings.n_epochs,
+            )
         seconds += time.perf_counter() - began
         n_trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
         logits = trainer.predict(self.test_loader())

@@ -139,6 +139,23 @@ def test_a_run_can_be_repeated():
         np.testing.assert_array_equal(a.history.step_losses, b.history.step_losses)
 
 
+def with_dropout(seed):
+    with seeded(seed):
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 2))
+
+
+def test_dropout_draws_the_same_whatever_was_drawn_before():
+    train, test = make_images(20), make_images(10, seed=1)
+    losses = []
+    for before in (1, 2):
+        with seeded(before):
+            done = compare_augmentations(
+                train, test, {"none": None}, seeds=[1], build=with_dropout, **QUIET
+            )
+        losses.append(done.runs[0].history.step_losses)
+    np.testing.assert_array_equal(*losses)
+
+
 def test_gray_images_have_a_default_network_too():
     train = make_images(18, channels=1)  # the last batch would hold one image alone
     settings = AugmentationSettings(n_epochs=1, batch_size=17)

@@ -358,3 +358,17 @@ class TestMisuse:
     def test_settings_out_of_range_are_refused(self, settings, words):
         with pytest.raises(SettingsError, match=words):
             TransferSettings(**settings)
+
+
+def test_dropout_draws_the_same_whatever_was_drawn_before():
+    with seeded(0):
+        dropping = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(192, 4))
+    train, test = make_images(24), make_images(12, seed=1)
+    logits = []
+    for before in (1, 2):
+        with seeded(before):
+            done = compare_strategies(
+                dropping, train, test, seeds=(3,), strategies=("fine-tune",), **QUIET
+            )
+        logits.append(done.runs[0].logits)
+    torch.testing.assert_close(*logits, rtol=0, atol=0)
