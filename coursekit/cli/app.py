@@ -154,12 +154,15 @@ def check(
     timeout: Annotated[
         float, typer.Option(help="Seconds that one cell may take.", min=1)
     ] = 600,
+    jobs: Annotated[int, typer.Option(help="Lessons at a time.", min=1)] = 1,
 ) -> None:
     """Run lessons and compare what they show with what is stored."""
     from coursekit.cli.check import check_lessons
 
     chosen = profile.value if profile else None
-    raise typer.Exit(check_lessons(lessons or [], profile=chosen, timeout=timeout))
+    raise typer.Exit(
+        check_lessons(lessons or [], profile=chosen, timeout=timeout, jobs=jobs)
+    )
 
 
 @_app.command()
@@ -169,16 +172,22 @@ def refresh(
         typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
     ] = None,
     all_: Annotated[
-        bool, typer.Option("--all", help="Store outputs anew that agree, too.")
+        bool, typer.Option("--all", help="Also lessons of which nothing changed.")
     ] = False,
     timeout: Annotated[
         float, typer.Option(help="Seconds that one cell may take.", min=1)
     ] = 600,
+    jobs: Annotated[int, typer.Option(help="Kernels at a time.", min=1)] = 1,
+    runs: Annotated[
+        int, typer.Option(help="Emulated machines; 1 makes a draft.", min=1, max=9)
+    ] = 9,
 ) -> None:
-    """Run lessons and store what they show; a second time changes nothing."""
+    """Run lessons on emulated machines; store what they show and how far it moves."""
     from coursekit.cli.refresh import refresh_lessons
 
-    raise typer.Exit(refresh_lessons(lessons or [], is_all=all_, timeout=timeout))
+    raise typer.Exit(
+        refresh_lessons(lessons or [], is_all=all_, timeout=timeout, jobs=jobs, runs=runs)
+    )
 
 
 @_app.command()

@@ -1,26 +1,35 @@
 """``coursekit check``: run lessons and compare what they show with what is stored.
 
 On real data or own files, where other numbers are right, only errors and failed assertions
-count. Notebooks are read, never written.
+count; on a GPU, words too. Notebooks are read, never written.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from nbformat import NotebookNode
 from rich.console import Console
 from rich.table import Table
 
 from coursekit.assets import profile_setting, role_paths
 from coursekit.cli.notebooks import (
+    Task,
     choose_notebooks,
     embedded_settings,
+    format_bytes,
     print_plain,
-    run_with_bar,
+    run_tasks,
 )
-from coursekit.nbtest.checking import check_directives, code_cells, compare_run
-from coursekit.nbtest.difference import Difference
-from coursekit.nbtest.execution import NotebookRun
-from coursekit.nbtest.reading import read_notebook
+from coursekit.nbtest.cells import (
+    code_cells,
+    find_stored_problems,
+    read_measured,
+    read_notebook,
+    read_rules,
+)
+from coursekit.nbtest.compare import compare_cell
+from coursekit.nbtest.run import NotebookRun
 
 __all__ = ["check_lessons"]
 
@@ -28,7 +37,9 @@ _PICTURES = Path("runs") / "differences"
 _MOST_LINES = 40  # of one cell's differences
 
 
-def check_lessons(names: Sequence[str], *, profile: str | None, timeout: float) -> int:
+def check_lessons(
+    names: Sequence[str], *, profile: str | None, timeout: float, jobs: int = 1
+) -> int:
     """Run and compare lessons, print what differs, and return an exit code.
 
     Parameters
@@ -40,6 +51,8 @@ def check_lessons(names: Sequence[str], *, profile: str | None, timeout: float) 
         only.
     timeout : float
         Seconds that one cell may take.
+    jobs : int
+        Lessons at a time.
 
     Returns
     -------
@@ -48,84 +61,111 @@ def check_lessons(names: Sequence[str], *, profile: str | None, timeout: float) 
     """
     console = Console()
     profile = profile or profile_setting()
+    device = os.environ.get("COURSEKIT_DEVICE") or "cpu"
     is_compared = profile == "embedded" and not role_paths()
     settings = embedded_settings() if is_compared else {"COURSEKIT_PROFILE": profile}
+    settings |= {"COURSEKIT_DEVICE": device}
     notebooks = choose_notebooks(names)
     stored = {name: read_notebook(path) for name, path in notebooks.items()}
     for name, notebook in stored.items():
-        check_directives(notebook, name=name)
-    runs, found = {}, {}
-    for name, path in notebooks.items():
-        runs[name] = run_with_bar(
-            stored[name],
-            name=name,
-            folder=path.parent,
-            settings=settings,
-            timeout=timeout,
-            console=console,
+        for number, cell in enumerate(code_cells(notebook), start=1):
+            read_rules(
+                cell, where=f"{name}, code cell {number}"
+            )  # a typo is told before anything runs
+    tasks = [
+        Task(name, stored[name], path.parent, settings) for name, path in notebooks.items()
+    ]
+    runs = dict(
+        zip(
+            notebooks,
+            run_tasks(tasks, jobs=jobs, timeout=timeout, console=console),
+            strict=True,
         )
-        found[name] = {}
+    )
+    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
+    different = []
+    for name, run in runs.items():
+        found = {}
         if is_compared:
-            found[name] = compare_run(stored[name], runs[name], folder=_PICTURES, name=name)
-        _show_differences(name, runs[name], found[name], console)
-        _show_failure(name, runs[name], console)
-    console.print(_table(runs, found, is_compared=is_compared))
+            found = compare_run(stored[name], run, name=name, words_only=device != "cpu")
+        different += [name] * bool(found)
+        _show(name, run, found, console)
+        result = f"{len(found)} differ" if found else "as stored" if is_compared else "ran"
+        row = (
+            f"{run.n_done} of {run.n_cells}",
+            f"{run.seconds:.1f}",
+            format_bytes(run.peak_bytes),
+        )
+        table.add_row(name, *row, "failed" if run.failure else result)
+    console.print(table)
     if not is_compared:
         print_plain(console, "Not compared with what is stored: the data are others.")
-    different = [name for name in found if found[name]]
+    elif device != "cpu":
+        print_plain(
+            console,
+            f"Only words were compared: what is stored was made on a CPU, not on {device}.",
+        )
     if different:
-        paths = " ".join(_as_typed(notebooks[name]) for name in different)
+        paths = " ".join(os.path.relpath(notebooks[name]) for name in different)
         print_plain(console, f"If the new outputs are right: coursekit refresh {paths}")
     return int(any(run.failure for run in runs.values()) or bool(different))
 
 
-def _show_differences(
-    name: str, run: NotebookRun, found: Mapping[int, Sequence[Difference]], console: Console
+def compare_run(
+    stored: NotebookNode,
+    run: NotebookRun,
+    *,
+    name: str,
+    folder: Path = _PICTURES,
+    words_only: bool = False,
+) -> dict[int, list[str]]:
+    """Return how the cells of an executed notebook differ from what is stored, by their number.
+
+    Cells that did not come to their end are not compared.
+    """
+    cells = code_cells(stored)
+    rules = [read_rules(cell) for cell in cells]
+    found = {
+        place + 1: [text] for place, text in find_stored_problems(cells, rules).items()
+    }
+    for number, (old, new) in enumerate(
+        zip(cells, code_cells(run.notebook), strict=True), start=1
+    ):
+        said = rules[number - 1]
+        if number > run.n_done:
+            found.pop(number, None)
+        elif number not in found and said.is_compared:
+            messages = compare_cell(
+                old.outputs,
+                new.outputs,
+                measured=read_measured(old, stored, said),
+                words_only=words_only,
+                picture=folder / f"{name}-cell-{number}.png",
+            )
+            found |= {number: messages} if messages else {}
+    return dict(sorted(found.items()))
+
+
+def _show(
+    name: str, run: NotebookRun, found: dict[int, list[str]], console: Console
 ) -> None:
-    cells = list(code_cells(run.notebook))
-    for number, differences in found.items():
+    cells = code_cells(run.notebook)
+    for number, messages in found.items():
         cell = cells[number - 1]
         print_plain(console, f"\n{name}, code cell {number} ({cell.get('id', '')}):")
         for line in cell.source.splitlines()[:3]:
             print_plain(console, f"    | {line}")
-        lines = [line for each in differences for line in str(each).splitlines()]
+        lines = "\n".join(messages).splitlines()
         for line in lines[:_MOST_LINES]:
             print_plain(console, f"    {line}")
         if len(lines) > _MOST_LINES:
             print_plain(console, f"    ... and {len(lines) - _MOST_LINES} more lines")
-
-
-def _show_failure(name: str, run: NotebookRun, console: Console) -> None:
-    failure = run.failure
-    if failure is None:
-        return
-    at = f"code cell {failure.cell} of {run.n_cells}" if failure.cell else "before any cell"
-    print_plain(console, f"\n{name} failed, {at}:")
-    for line in filter(None, (failure.source_line, *failure.error.splitlines())):
-        print_plain(console, f"    {line}")
-
-
-def _table(
-    runs: Mapping[str, NotebookRun],
-    found: Mapping[str, Mapping[int, Sequence[Difference]]],
-    *,
-    is_compared: bool,
-) -> Table:
-    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
-    for name, run in runs.items():
-        result = "as stored" if is_compared else "ran"
-        if found[name]:
-            result = f"{len(found[name])} differ"
-        if run.failure:
-            result = "failed"
-        cells = f"{run.n_done} of {run.n_cells}"
-        table.add_row(name, cells, f"{run.seconds:.1f}", str(run.peak_memory), result)
-    return table
-
-
-def _as_typed(path: Path) -> str:
-    """Write a path as somebody in this folder would type it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    if failure := run.failure:
+        at = (
+            f"code cell {failure.cell} of {run.n_cells}"
+            if failure.cell
+            else "before any cell"
+        )
+        print_plain(console, f"\n{name} failed, {at}:")
+        for line in filter(None, (failure.source_line, *failure.error.splitlines())):
+            print_plain(console, f"    {line}")

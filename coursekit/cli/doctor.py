@@ -20,9 +20,9 @@ from rich.table import Table
 
 from coursekit import __version__
 from coursekit.assets import cache_folder, data_folder, mirror, notebooks_folder
+from coursekit.cli.notebooks import format_bytes
 from coursekit.course import RoleState, find_lessons, profile, role_states
 from coursekit.errors import CourseError
-from coursekit.nbtest.memory import format_bytes
 
 __all__ = ["Finding", "examine", "run_doctor"]
 

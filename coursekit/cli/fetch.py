@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from coursekit.assets import Asset, asset_names, cache_folder, fetch, find_file, get_asset
+from coursekit.cli.notebooks import format_bytes
 from coursekit.errors import AssetError, SettingsError
-from coursekit.nbtest.memory import format_bytes
 
 __all__ = ["choose_assets", "fetch_roles"]
 

@@ -1,90 +1,117 @@
-"""``coursekit refresh``: execute lessons and store what they show.
+"""``coursekit refresh``: run lessons on several emulated machines, store outputs and ranges.
 
-This is the one command that writes into notebooks. What agrees with the stored outputs stays
-as it is, so a second run changes nothing.
+This is the one command that writes into notebooks. A second run changes nothing.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
+import coursekit
+from coursekit.assets import data_folder
 from coursekit.cli.notebooks import (
+    Task,
     choose_notebooks,
     embedded_settings,
     print_plain,
-    run_with_bar,
+    run_tasks,
+    write_whole,
 )
 from coursekit.errors import NotebookError
-from coursekit.nbtest.checking import check_directives
-from coursekit.nbtest.reading import read_notebook
-from coursekit.nbtest.refresh import count_changed_lines, format_notebook, renew_outputs
+from coursekit.nbtest.cells import code_cells, own_metadata, read_notebook, read_rules
+from coursekit.nbtest.machines import MACHINES
+from coursekit.nbtest.measure import CellMeasure
+from coursekit.nbtest.refresh import format_notebook, hash_inputs, renew
 
 __all__ = ["refresh_lessons"]
 
 
-def refresh_lessons(names: Sequence[str], *, is_all: bool, timeout: float) -> int:
-    """Execute lessons on embedded data, store their outputs, and return an exit code.
+def refresh_lessons(
+    names: Sequence[str], *, is_all: bool, timeout: float, jobs: int, runs: int
+) -> int:
+    """Execute lessons on embedded data, store them, print how far numbers moved, return a code.
 
     Parameters
     ----------
     names : sequence of str
         As `choose_notebooks` takes them.
     is_all : bool
-        Store every output anew, also those that agree.
+        Also run lessons of which nothing changed since they were stored.
     timeout : float
         Seconds that one cell may take.
+    jobs : int
+        Kernels at a time.
+    runs : int
+        Machines, the reference first; 1 makes a draft.
 
     Returns
     -------
     int
-        0 when all were stored; 1 when one could not be. That one stays as it was.
+        0 when all were stored; 1 when one was refused. That one stays as it was.
     """
     console = Console()
-    n_refused = 0
+    machines = dict(islice(MACHINES.items(), runs))
+    folders = [data_folder(), Path(coursekit.__file__).parent]
+    tasks, plans = [], []
     for name, path in choose_notebooks(names).items():
-        try:
-            n_lines = _refresh(name, path, is_all=is_all, timeout=timeout, console=console)
-        except NotebookError as error:
-            n_refused += 1
-            print_plain(console, f"Not stored: {error}")
-        else:
-            print_plain(console, f"{name}: {n_lines} lines changed")
-    return int(n_refused > 0)
-
-
-def _refresh(
-    name: str, path: Path, *, is_all: bool, timeout: float, console: Console
-) -> int:
-    stored = read_notebook(path)
-    check_directives(stored, name=name)
-    before = path.read_text(encoding="utf-8")
-    run = run_with_bar(
-        stored,
-        name=name,
-        folder=path.parent,
-        settings=embedded_settings(),
-        timeout=timeout,
-        console=console,
+        stored = read_notebook(path)
+        for number, cell in enumerate(code_cells(stored), start=1):
+            read_rules(cell, where=f"{name}, code cell {number}")
+        inputs = hash_inputs(stored, folders)
+        known = own_metadata(stored).get("measured", {})
+        if not is_all and (known.get("inputs"), known.get("runs")) == (
+            inputs,
+            len(machines),
+        ):
+            print_plain(console, f"{name}: nothing changed since it was stored")
+            continue
+        plans.append((name, path, path.read_text(encoding="utf-8"), stored))
+        for number, (machine, settings) in enumerate(machines.items(), start=1):
+            label = f"{name}, {machine}, run {number} of {len(machines)}"
+            settings = embedded_settings() | dict(settings)
+            tasks.append(Task(label, stored, path.parent, settings, watch=runs > 1))
+    done = iter(
+        run_tasks(tasks, jobs=jobs, timeout=timeout, console=console) if tasks else ()
     )
-    after = format_notebook(renew_outputs(stored, run, name=name, keep_agreeing=not is_all))
+    table = Table("Lesson", "Numbers", "Moved", "Never moved", "Widest", "Lines changed")
+    refused = 0
+    for name, path, before, stored in plans:
+        ran = {machine: next(done) for machine in machines}
+        try:
+            renewed = renew(stored, ran, name=name, folders=folders)
+            after = format_notebook(renewed.notebook)
+            _refuse_changed(path, before)
+        except NotebookError as error:
+            refused += 1
+            print_plain(console, f"Not stored: {error}")
+            continue
+        if after != before:
+            write_whole(path, after)
+        changed = set(after.splitlines()) - set(before.splitlines())
+        table.add_row(name, *_row(renewed.measures), str(len(changed)))
+    console.print(table)
+    return int(refused > 0)
+
+
+def _refuse_changed(path: Path, before: str) -> None:
     if path.read_text(encoding="utf-8") != before:
-        msg = f"{name} was changed by somebody else while it ran. Run the command again."
+        msg = (
+            f"{path.name} was changed by somebody else while it ran. Run the command again."
+        )
         raise NotebookError(msg)
-    if after != before:
-        _write_whole(path, after)
-    return count_changed_lines(before, after)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        msg = f"{path} cannot be written ({error.strerror}). Check its permissions."
-        raise NotebookError(msg) from error
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
+def _row(measures: Sequence[CellMeasure]) -> tuple[str, ...]:
+    n_numbers = sum(measure.n_numbers for measure in measures)
+    n_moved = sum(measure.n_moved for measure in measures)
+    widest = max(measures, key=lambda measure: measure.widest)
+    where = (
+        f"{widest.widest:.1%} in cell {measures.index(widest) + 1}"
+        if widest.widest
+        else "-"
+    )
+    share = f"{1 - n_moved / n_numbers:.1%}" if n_numbers else "-"
+    return str(n_numbers), str(n_moved), share, where

@@ -5,19 +5,18 @@ Sources are read, never written. Nothing here knows how a kernel is kept.
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+from coursekit.cli.notebooks import Task, format_bytes, run_tasks, write_whole
 from coursekit.cli.page import to_page
 from coursekit.course.lessons import Lesson, find_lesson
 from coursekit.errors import DataError
-from coursekit.nbtest.execution import NotebookRun, execute_notebook
+from coursekit.nbtest.run import NotebookRun
 
 __all__ = ["run_lessons"]
 
@@ -47,35 +46,21 @@ def run_lessons(
     lessons = [find_lesson(name) for name in names]
     output.mkdir(parents=True, exist_ok=True)
     settings = {"COURSEKIT_PROFILE": profile} if profile else {}
+    lessons = list(dict.fromkeys(lessons))
+    # In this folder, so that relative paths mean what they mean in the shell.
+    tasks = [
+        Task(lesson.name, _read(lesson.path), Path.cwd(), settings) for lesson in lessons
+    ]
     runs = {}
-    for lesson in dict.fromkeys(lessons):
-        run = _run_one(lesson, settings=settings, timeout=timeout, console=console)
-        _write(run.notebook, output / lesson.path.name)
-        runs[lesson] = run
+    for lesson, task in zip(lessons, tasks, strict=True):
+        [runs[lesson]] = run_tasks([task], jobs=1, timeout=timeout, console=console)
+        _write(runs[lesson].notebook, output / lesson.path.name)
     console.print(_table(runs))
     for lesson, run in runs.items():
         if run.failure:
             _show_failure(lesson, run, console)
     console.print(f"Executed notebooks and pages: {output}{os.sep}", highlight=False)
     return int(any(run.failure for run in runs.values()))
-
-
-def _run_one(
-    lesson: Lesson, *, settings: dict[str, str], timeout: float, console: Console
-) -> NotebookRun:
-    notebook = _read(lesson.path)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    n_cells = sum(c.cell_type == "code" and bool(c.source.strip()) for c in notebook.cells)
-    # No sleepless threads beside the kernel: the bar is drawn when a cell has ended.
-    with Progress(*columns, console=console, refresh_per_second=2) as progress:
-        task = progress.add_task(lesson.name, total=n_cells)
-        return execute_notebook(
-            notebook,
-            folder=Path.cwd(),  # so that relative paths mean what they mean in the shell
-            settings=settings,
-            timeout=timeout,
-            on_cell=lambda n_done: progress.update(task, completed=n_done),
-        )
 
 
 def _read(path: Path) -> NotebookNode:
@@ -87,18 +72,8 @@ def _read(path: Path) -> NotebookNode:
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:
-    _write_whole(path, nbformat.writes(notebook) + "\n")
-    _write_whole(path.with_suffix(".html"), to_page(notebook, title=path.stem))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            part.unlink()
+    write_whole(path, nbformat.writes(notebook) + "\n")
+    write_whole(path.with_suffix(".html"), to_page(notebook, title=path.stem))
 
 
 def _table(runs: dict[Lesson, NotebookRun]) -> Table:
@@ -108,7 +83,7 @@ def _table(runs: dict[Lesson, NotebookRun]) -> Table:
             lesson.name,
             f"{run.n_done} of {run.n_cells}",
             f"{run.seconds:.1f}",
-            str(run.peak_memory),
+            format_bytes(run.peak_bytes),
             "failed" if run.failure else "passed",
         )
     return table

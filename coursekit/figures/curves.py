@@ -237,10 +237,13 @@ def _name_curves(axes: Axes, curves: Mapping[str, _Curve], *, height: float) -> 
     order = sorted(names, key=ends.get)
     places = _spread([ends[name] for name in order], [room[name] for name in order])
     colors = {drawn.get_label(): drawn.get_color() for drawn in axes.lines}
-    for name, place in zip(order, places, strict=True):
+    at = dict(zip(order, places, strict=True))
+    for (
+        name
+    ) in names:  # not from top to bottom: the last bits of a value may turn that round
         axes.text(
             1.02,
-            place,
+            at[name],
             names[name],
             transform=axes.transAxes,
             va="center",

@@ -1,23 +1,23 @@
-"""Notebooks as tests: execute them, compare what they show, and store it.
+"""Notebooks as tests: run them on several emulated machines, store what they show, compare.
 
-The plugin for pytest is loaded by pytest itself, so importing this folder loads nothing
-heavy. It works on any notebooks, with nbval's options, comments and tags:
-``pytest --nbval --nbval-current-env notebooks``. A cell whose outputs depend on the machine
-says so in a comment on a line of its own, or in a tag such as ``nbtest:rtol=5e-2``::
+nbclient executes, nbval collects, and what is here compares. ``coursekit refresh`` stores
+outputs together with the range of every number over nine runs; ``coursekit check`` and
+``pytest --nbval --nbval-current-env notebooks`` fail outside it. Words must be equal; what
+never moved in a cell that does not train must be equal as printed.
 
-    # nbtest: rtol=5e-2 atol=0.01     decimal numbers (else 1e-4 of their size)
-    # nbtest: counts=4                integers (else equal)
-    # nbtest: image_rms=0.05          pictures (else 0.02 of the full scale)
-    # nbtest: times memory            durations, rates, dates; sizes in bytes
+A cell says the rest in a comment on a line of its own, ``# nbtest: costs items=300``, or in a
+tag such as ``nbtest:costs``:
 
-Two decimal numbers one unit of their last printed digit apart agree too, but only if half
-of that unit is within the tolerance: 0.6931 and 0.6932 do, 0.98 and 0.97 do not. Options:
-``--nbtest-enforce-budgets``, ``--nbtest-env NAME=VALUE``, ``--nbtest-pictures FOLDER``.
+costs
+    Times, rates, dates and sizes in bytes are not compared: numbers whose own unit, column or
+    axis says so. Those that moved between the runs need no directive.
+items=300
+    The size of the set that accuracies are counted on; for all cells ``"items": 300`` in the
+    notebook's ``coursekit`` metadata. Two items more or less are no difference in a cell
+    that trains.
+ordered
+    The text says which of the cell's numbers is larger: `refresh` refuses it where their
+    margin is below three ranges.
 
-Difference
-    One way in which a fresh output is not the stored one.
+nbval's own words stay: ``nbval-ignore-output``, ``nbval-skip``, ``raises-exception``.
 """
-
-from coursekit.nbtest.difference import Difference
-
-__all__ = ["Difference"]

@@ -1,9 +1,8 @@
 """The pytest plugin: nbval collects notebooks, and this folder runs and compares them.
 
 pytest loads it by itself (entry point ``pytest11``). It is active with nbval's own
-``--nbval`` or ``--nbval-lax``; without them, or without nbval, it only adds its options. So
-that every run of pytest starts fast, nothing but pytest is imported here. Nothing here
-knows how cells are executed or compared.
+``--nbval``; without it, or without nbval, it only adds its options. So that every run of
+pytest starts fast, nothing but pytest is imported here.
 """
 
 from collections.abc import Generator
@@ -12,42 +11,37 @@ from typing import Any
 
 import pytest
 
-_SAFE = ("loadscope", "loadfile")
+_SAFE = ("no", "loadscope", "loadfile")  # they keep the cells of a notebook together
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:  # noqa: D103
     group = parser.getgroup("nbtest", "notebooks compared by what they show")
+    words = "Environment variable of the kernels; wins over what is fixed for all."
     group.addoption(
-        "--nbtest-enforce-budgets",
-        action="store_true",
-        help="Fail where a notebook needs more seconds or memory than its metadata allow.",
+        "--nbtest-env", action="append", default=[], metavar="NAME=VALUE", help=words
     )
-    group.addoption(
-        "--nbtest-env",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="Environment variable of the kernels; wins over what is fixed for all.",
-    )
-    group.addoption(
-        "--nbtest-pictures",
-        metavar="FOLDER",
-        default=None,
-        help="Folder for the pictures that show how figures differ "
-        "(default: nbtest in pytest's cache).",
-    )
+    words = "Folder for pictures of how figures differ (default: nbtest in pytest's cache)."
+    group.addoption("--nbtest-pictures", metavar="FOLDER", help=words)
 
 
 def pytest_configure(config: pytest.Config) -> None:  # noqa: D103
-    if not _is_active(config):
+    if not _is_active(config) or hasattr(config, "workerinput"):
         return
     for setting in config.option.nbtest_env:
         if not setting.partition("=")[0] or "=" not in setting:
             msg = f"--nbtest-env takes NAME=VALUE, got {setting!r}."
             raise pytest.UsageError(msg)
-    _refuse_scattered_cells(config)
-    if not hasattr(config, "workerinput"):  # with xdist, only the process that reports
-        config.pluginmanager.register(_Costs(config), "nbtest-costs")
+    if config.option.nbval_sanitize_with:
+        msg = "--nbval-sanitize-with is not used here: `coursekit.nbtest` says what is."
+        raise pytest.UsageError(msg)
+    mode = getattr(config.option, "dist", "no")
+    if mode not in _SAFE:
+        msg = (
+            f"Notebooks cannot be tested with --dist {mode}: it may send the cells of one "
+            "notebook to several workers. Add --dist loadfile, or leave --nbval out."
+        )
+        raise pytest.UsageError(msg)
+    config.pluginmanager.register(_Costs(), "nbtest-costs")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,79 +51,38 @@ def pytest_collect_file(  # noqa: D103
     found = yield
     if not found or not _is_active(parent.config):
         return found
-    from coursekit.nbtest.items import with_our_files
+    from nbval.plugin import IPyNbFile
 
-    return with_our_files(found, path=file_path, parent=parent)
+    from coursekit.nbtest.items import NotebookFile
+
+    ours = NotebookFile.from_parent
+    return [ours(parent, path=file_path) if type(f) is IPyNbFile else f for f in found]
 
 
 class _Costs:
-    """Gathers what notebooks cost from the reports of their cells, and sums it up."""
+    """Gathers what notebooks cost from the reports of their cells, and shows it."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.said: list[dict[str, Any]] = []
+    def __init__(self) -> None:
+        self.said: dict[str, list[tuple[float, int | None]]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call":
-            self.said += [
-                value for name, value in report.user_properties if name == "nbtest"
-            ]
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
-        result = yield
-        if self.config.option.nbtest_enforce_budgets:
-            self._report_excesses(session)
-        return result
+        for kind, said in report.user_properties if report.when == "call" else ():
+            if kind == "nbtest":
+                name, seconds, peak = said
+                self.said.setdefault(name, []).append((seconds, peak))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if not self.said:
-            return
-        from coursekit.nbtest.budgets import format_budgets
-
-        terminalreporter.section("notebooks")
-        for line in format_budgets(self._costs()):
-            terminalreporter.line(line, **_colors(line))
-
-    def _costs(self) -> list[Any]:
-        from coursekit.nbtest.costs import costs_of
-
-        return costs_of(self.said)
-
-    def _report_excesses(self, session: pytest.Session) -> None:
-        """Report each notebook over its budget as one more failed test."""
-        from coursekit.nbtest.budgets import excesses
-
-        for cost in self._costs():
-            over = excesses(cost)
-            if over:
-                report = pytest.TestReport(
-                    nodeid=f"{cost.name}::budget",
-                    location=(cost.name, None, "budget"),
-                    keywords={},
-                    outcome="failed",
-                    longrepr="\n".join(over),
-                    when="call",
-                )
-                session.config.hook.pytest_runtest_logreport(report=report)
+        if self.said:
+            terminalreporter.section("notebooks")
+        width = max(map(len, self.said), default=0)
+        for name, cells in sorted(self.said.items()):
+            peak = max((peak or 0) for _, peak in cells)
+            memory = f"{peak / 2**20:7,.0f} MiB" if peak else "memory not measured"
+            seconds = sum(seconds for seconds, _ in cells)
+            line = f"{name:{width}}  {len(cells):3d} cells  {seconds:6.1f} s  {memory}"
+            terminalreporter.line(line)
 
 
 def _is_active(config: pytest.Config) -> bool:
     options = config.option
     return bool(getattr(options, "nbval", False) or getattr(options, "nbval_lax", False))
-
-
-def _refuse_scattered_cells(config: pytest.Config) -> None:
-    mode = getattr(config.option, "dist", "no")
-    if mode == "no" or mode in _SAFE or hasattr(config, "workerinput"):
-        return
-    msg = (
-        f"Notebooks cannot be tested with --dist {mode}: it may send the cells of one notebook "
-        "to several workers, each with a kernel that has run only some of them. Add "
-        "--dist loadfile or --dist loadscope, or leave --nbval out."
-    )
-    raise pytest.UsageError(msg)
-
-
-def _colors(line: str) -> dict[str, bool]:
-    return {"red": True} if line.startswith("OVER BUDGET") else {}

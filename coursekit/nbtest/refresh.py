@@ -1,152 +1,220 @@
-"""Store what a notebook shows: its outputs, in a form that a second time changes no line.
+"""Store what a lesson shows, and how far its numbers move between machines.
 
-Outputs that agree with the stored ones by the cell's own tolerance stay as they are, so that
-times, addresses and last digits do not fill the history. Nothing here executes, and
-nothing knows of terminals.
+Only what readers see is stored, in a form in which a second refresh changes no line.
 """
 
+import ast
 import json
-from collections import Counter
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
 from coursekit.errors import NotebookError
-from coursekit.nbtest.checking import code_cells, compare_cell
-from coursekit.nbtest.execution import NotebookRun
-from coursekit.nbtest.marks import read_marks
-from coursekit.nbtest.source_hash import is_stale, read_hash, write_hash
-from coursekit.nbtest.tidy import tidy_notebook, tidy_outputs
-
-__all__ = ["count_changed_lines", "format_notebook", "renew_outputs"]
+from coursekit.nbtest.cells import (
+    code_cells,
+    hash_source,
+    own_metadata,
+    read_measured,
+    read_rules,
+)
+from coursekit.nbtest.compare import compare_cell
+from coursekit.nbtest.measure import CellMeasure, combine, find_training_cells
+from coursekit.nbtest.run import NotebookRun
+from coursekit.nbtest.shown import WIDGET_MIME, is_progress_bar, without_progress_bars
 
 _LARGEST = 600_000  # bytes of one output
+_MOST_RANGES = 20_000  # bytes of a lesson's ranges
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_FOLDER = re.compile(r"(?<![\w.:<])(?:[A-Z]:)?[\\/](?:[^\s\\/'\"<>]+[\\/])+")
+# What people write; the rest is left by editors and services, such as who ran a cell in Colab.
+_KEPT = {"tags", "coursekit", "slideshow", "title", "authors"}
+_KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def renew_outputs(
-    stored: NotebookNode, run: NotebookRun, *, name: str, keep_agreeing: bool = True
-) -> NotebookNode:
-    """Return a notebook with the outputs of its execution, as it is to be stored.
+class Renewed(NamedTuple):
+    """A notebook as it is to be stored, and what was measured of its code cells."""
 
-    Parameters
-    ----------
-    stored : NotebookNode
-        As it was before it was executed; left as it is.
-    run : NotebookRun
-        Its execution.
-    name : str
-        Of the notebook, in messages.
-    keep_agreeing : bool, default=True
-        Keep the outputs of a cell that agree with the fresh ones; those that are not compared
-        stay as long as nothing above them changed.
+    notebook: NotebookNode
+    measures: list[CellMeasure]
 
-    Returns
-    -------
-    NotebookNode
-        With a hash of each code cell's source in its metadata.
+
+def renew(
+    stored: NotebookNode,
+    runs: Mapping[str, NotebookRun],
+    *,
+    name: str,
+    folders: Sequence[Path] = (),
+) -> Renewed:
+    """Return a notebook with the outputs of the first run and the ranges of all.
+
+    Stored times, and outputs that nobody compares, stay where nothing else changed. One run
+    makes a draft. `folders` hold what the runs depend on besides the notebook.
 
     Raises
     ------
     NotebookError
-        If a cell failed, shows an error without the tag ``raises-exception``, or has an
-        output over 600 kB. The message names the cell and the cure.
+        If a run failed or a cell is refused; the message names cells and reasons.
     """
-    if run.failure is not None:
-        where = f"{name}, code cell {run.failure.cell}"
-        msg = f"{where} failed, so nothing is stored: {run.failure.error}"
-        raise NotebookError(msg)
-    book = tidy_notebook(run.notebook)
-    before = list(code_cells(tidy_notebook(stored)))
-    is_same_above = keep_agreeing
-    with TemporaryDirectory() as folder:  # for pictures of differences, not wanted here
-        for number, (old, new) in enumerate(
-            zip(before, code_cells(book), strict=True), start=1
-        ):
-            where = f"{name}, code cell {number}"
-            new.outputs = tidy_outputs(new.outputs)
-            _refuse_errors(new, where)
-            may_stay = keep_agreeing and _is_same_source(old)
-            if may_stay and not read_marks(old).is_compared:
-                may_stay = is_same_above
-            elif may_stay:
-                may_stay = not compare_cell(old, new, folder=Path(folder), where=where)
-            if may_stay:
-                new.outputs = tidy_outputs(old.outputs)
-            is_same_above = is_same_above and may_stay
-            _refuse_large(new, where)
-            write_hash(new)
-    for cell in book.cells:
-        if cell.cell_type == "code" and not cell.source.strip():
-            cell.outputs = []
+    for machine, run in runs.items():
+        if run.failure is not None:
+            where = f"{name}, code cell {run.failure.cell}, on the machine {machine!r}"
+            msg = f"{where} failed, so nothing is stored: {run.failure.error}"
+            raise NotebookError(msg)
+    book, before = _tidy(next(iter(runs.values())).notebook), code_cells(_tidy(stored))
+    book.metadata["coursekit"] = dict(own_metadata(book)) | {
+        "measured": {
+            "architecture": platform.machine(),
+            "runs": len(runs),
+            "torch": version("torch").partition("+")[0],
+        }
+    }
+    columns = {machine: code_cells(run.notebook) for machine, run in runs.items()}
+    cells = code_cells(book)
+    trained = find_training_cells(
+        cells, frozenset().union(*(r.trained for r in runs.values()))
+    )
+    measures, refused, is_same_above = [], [], True
+    for number, (old, new) in enumerate(zip(before, cells, strict=True), start=1):
+        rules = read_rules(new)
+        measure = CellMeasure({}, [])
+        if rules.is_compared:
+            column = {
+                machine: cells_[number - 1].outputs for machine, cells_ in columns.items()
+            }
+            measure = combine(column, rules)
+        measures.append(measure)
+        if told := [*measure.refusals, *_find_faults(new, may_raise=rules.may_raise)]:
+            first = new.source.strip().splitlines()[0]
+            lines = "\n".join(told).splitlines()
+            refused.append("\n    ".join([f"code cell {number}, {first!r}:", *lines]))
+        _write_own(new, measure, trains=number in trained and rules.is_compared)
+        is_old_source = own_metadata(old).get("source_sha256") == hash_source(new.source)
+        stays = is_old_source and (
+            _is_as_before(old, new, book) if rules.is_compared else is_same_above
+        )
+        if stays:
+            new.outputs = old.outputs
+        is_same_above = is_same_above and (stays or not new.outputs)
+    n_bytes = sum(len(json.dumps(measure.ranges)) for measure in measures)
+    if n_bytes > _MOST_RANGES:
+        refused.append(
+            f"the ranges take {n_bytes:,} bytes, over {_MOST_RANGES:,}: show less."
+        )
+    if refused:
+        head = f"{name} is not the same on every machine, so nothing is stored:"
+        raise NotebookError("\n  ".join([head, *refused]))
+    book.metadata["coursekit"]["measured"]["inputs"] = hash_inputs(book, folders)
+    return Renewed(book, measures)
+
+
+def _write_own(cell: NotebookNode, measure: CellMeasure, *, trains: bool) -> None:
+    own: dict[str, object] = {}
+    if "setup" not in cell.metadata.get("tags", ()):  # which `coursekit address` rewrites
+        own["source_sha256"] = hash_source(cell.source)
+    own |= {"ranges": measure.ranges} if measure.ranges else {}
+    own |= {"trains": True} if trains or measure.n_moved else {}
+    cell.metadata.pop("coursekit", None)
+    cell.metadata |= {"coursekit": own} if own else {}
+
+
+def _is_as_before(old: NotebookNode, new: NotebookNode, book: NotebookNode) -> bool:
+    """Return whether nothing but times and sizes changed."""
+    rules = read_rules(new)
+    measured = read_measured(new, book, rules)
+    aside = {place: None for place, pair in measured.ranges.items() if pair is None}
+    exact = replace(measured, is_known=True, trains=False, ranges=aside)
+    told = compare_cell(old.outputs, new.outputs, measured=exact)
+    return not told
+
+
+def _find_faults(cell: NotebookNode, *, may_raise: bool) -> list[str]:
+    found = []
+    for output in cell.outputs:
+        if output.output_type == "error" and not may_raise:
+            cure = "If it is meant to fail, give it the tag raises-exception."
+            found.append(f"It shows an error: {output.ename}: {output.evalue}. {cure}")
+        if (n_bytes := len(json.dumps(output).encode())) > _LARGEST:
+            found.append(
+                f"An output has {n_bytes:,} bytes, over {_LARGEST:,}: draw or print less."
+            )
+    return found
+
+
+def _tidy(notebook: NotebookNode) -> NotebookNode:
+    """Return a copy without what changes from run to run, and what says who ran it."""
+    book = deepcopy(notebook)
+    book.nbformat, book.nbformat_minor = 4, 5
+    book.metadata = _kept(book.metadata)
+    book.metadata |= {"language_info": {"name": "python"}, "kernelspec": dict(_KERNEL)}
+    for number, cell in enumerate(book.cells, start=1):
+        cell["id"] = f"cell-{number:03d}"
+        cell.metadata = _kept(cell.metadata)
+        if cell.cell_type == "code":
+            cell.execution_count = None
+    for count, cell in enumerate(code_cells(book), start=1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                output.text = without_progress_bars(output.text)
+            if output.output_type == "execute_result":
+                output.execution_count = count
+            if output.output_type == "error":
+                output.traceback = [
+                    _FOLDER.sub("", _ANSI.sub("", t)) for t in output.traceback
+                ]
+        cell.outputs = [
+            out for out in cell.outputs if out.get("text", "-") and not is_progress_bar(out)
+        ]
+        for output in cell.outputs:
+            output.get("data", {}).pop(WIDGET_MIME, None)
+        cell.outputs = [out for out in cell.outputs if out.get("data", "-")]
     return book
 
 
-def format_notebook(notebook: NotebookNode) -> str:
-    """Return the text of a notebook's file: sorted keys, one space of indent.
+def _kept(metadata: NotebookNode) -> NotebookNode:
+    return NotebookNode(
+        {name: said for name, said in metadata.items() if name in _KEPT and said}
+    )
 
-    Raises
-    ------
-    NotebookError
-        If it is no valid notebook of its format.
-    """
-    try:
-        nbformat.validate(notebook)
-    except nbformat.ValidationError as error:
-        msg = f"The notebook would not be valid: {str(error).splitlines()[0]}."
-        raise NotebookError(msg) from error
+
+def format_notebook(notebook: NotebookNode) -> str:
+    """Return the text of a notebook's file: sorted keys, one space of indent."""
+    nbformat.validate(notebook)
     text = nbformat.writes(notebook, indent=1, sort_keys=True, ensure_ascii=False)
     return text.rstrip("\n") + "\n"
 
 
-def count_changed_lines(before: str, after: str) -> int:
-    r"""Return how many lines of a text are new, and how many of the old ones are gone.
+def hash_inputs(notebook: NotebookNode, folders: Sequence[Path]) -> str:
+    """Return a hash of a lesson's code and outputs, and of all files of some folders.
 
-    Parameters
-    ----------
-    before, after : str
-
-    Returns
-    -------
-    int
-        The larger of the two numbers; lines that only moved do not count.
-
-    Examples
-    --------
-    >>> count_changed_lines("a b c".replace(" ", "\n"), "a x c y".replace(" ", "\n"))
-    2
+    Comments and docstrings do not count, nor does what only runs and compares lessons.
     """
-    old, new = Counter(before.splitlines()), Counter(after.splitlines())
-    return max((new - old).total(), (old - new).total())
+    cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
+    found = sha256(json.dumps(cells, sort_keys=True).encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder).parts
+            if path.is_file() and not {"__pycache__", "nbtest", "cli", "_shipped"} & {
+                *inside
+            }:
+                found.update("/".join(inside).encode())
+                found.update(_code(path) if path.suffix == ".py" else path.read_bytes())
+    return found.hexdigest()
 
 
-def _is_same_source(cell: NotebookNode) -> bool:
-    is_set_up = "setup" in cell.metadata.get("tags", ())
-    return is_set_up or (read_hash(cell) is not None and not is_stale(cell))
-
-
-def _refuse_errors(cell: NotebookNode, where: str) -> None:
-    if read_marks(cell).may_raise:
-        return
-    for output in cell.outputs:
-        if output.output_type == "error":
-            msg = (
-                f"{where} shows an error, which readers would take for a broken lesson: "
-                f"{output.ename}: {output.evalue}. If it is meant to fail, give the cell the "
-                "tag raises-exception."
-            )
-            raise NotebookError(msg)
-
-
-def _refuse_large(cell: NotebookNode, where: str) -> None:
-    for output in cell.outputs:
-        n_bytes = len(json.dumps(output).encode())
-        if n_bytes > _LARGEST:
-            kinds = ", ".join(output.get("data", {"text": ""}))
-            msg = (
-                f"{where} has an output of {n_bytes / 1000:,.0f} kB ({kinds}), and at most "
-                f"{_LARGEST / 1000:.0f} kB are stored. Draw fewer or smaller pictures, show "
-                "photographs as JPEG, or print less."
-            )
-            raise NotebookError(msg)
+def _code(path: Path) -> bytes:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if has_docstring and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree).encode()

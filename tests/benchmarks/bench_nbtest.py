@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from coursekit.nbtest.execution import execute_notebook
+from coursekit.nbtest.run import execute_notebook
 
 N_CELLS = 50
 WAYS = {"plain nbval": ("-p", "no:nbtest"), "with the plugin": ()}

@@ -1,6 +1,6 @@
 """Embeddings of real images by a network with real weights, without a network connection.
 
-The folder is named by COURSEKIT_REAL, or stands in ../shared/real beside the repository.
+The folder is named by COURSEKIT_REAL.
 """
 
 import copy
@@ -17,8 +17,7 @@ from torchvision.transforms.v2 import functional as F
 from coursekit.datasets import load_cifar_files
 from coursekit.features import accuracy_by_layer, classify_by_neighbors, embed, fit_head
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-REAL = Path(os.environ.get("COURSEKIT_REAL") or REPOSITORY.parent / "shared" / "real")
+REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
 WEIGHTS = REAL / "weights" / "mobilenet_v2-from-coral-tf2-ptq-int8.pth"
 
 pytestmark = [

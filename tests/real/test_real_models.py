@@ -1,6 +1,6 @@
 """Real weights in the course's own models, and real class names, without a network.
 
-The folder is named by COURSEKIT_REAL, or stands in ../shared/real beside the repository.
+The folder is named by COURSEKIT_REAL.
 """
 
 import json
@@ -13,8 +13,7 @@ import torch
 from coursekit.datasets import load_cifar_files, load_imagenet_classes
 from coursekit.models import build_residual
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-REAL = Path(os.environ.get("COURSEKIT_REAL") or REPOSITORY.parent / "shared" / "real")
+REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
 
 pytestmark = [
     pytest.mark.real,

@@ -1,6 +1,7 @@
 """A lesson alone installs what it needs, and nothing that was there is touched."""
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from coursekit import __version__
 from coursekit.course import colab_badge, find_lessons, setup_cell
-from coursekit.nbtest.execution import execute_notebook
 
 ROOT = Path(__file__).parents[3]
 URL = "https://example.org/you/course"
@@ -151,16 +152,24 @@ def stamp(folder):
     }
 
 
-def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(colab, tmp_path):
+def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(
+    colab, tmp_path, monkeypatch
+):
     python, address = colab
     # No index, no isolated build: pip has only what is there, and the network is blocked.
     settings = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_NO_INPUT": "1"}
     packages = Path(sysconfig.get_path("purelib"))
     before = stamp(packages)
     notebook = nbformat.v4.new_notebook(cells=lesson_cells(address))
-    run = execute_notebook(notebook, folder=tmp_path, settings=settings, python=str(python))
-    assert run.failure is None, run.failure
-    *first, last = run.notebook.cells
+    kernel = tmp_path / "jupyter" / "kernels" / "colab"
+    kernel.mkdir(parents=True)
+    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Colab", "language": "python", "env": settings}
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    resources = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, kernel_name="colab", resources=resources).execute()
+    *first, last = notebook.cells
     assert [cell.outputs for cell in first[:2]] == [[], []], "set-up is silent"
     course, torch, data, notebooks, lessons, digits = last.outputs[0]["text"].splitlines()
     environment = python.parents[1]

@@ -14,7 +14,7 @@ from nbconvert import HTMLExporter
 
 from coursekit import figures
 from coursekit.figures.figure_data import FIGURE_MIME, describe_figure
-from coursekit.nbtest import figure_data as reader
+from coursekit.nbtest import shown as reader
 
 
 def data_of(figure):

@@ -4,9 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-# Loaded once here, not again in each run of pytest inside this one.
-import coursekit.nbtest.items
-import coursekit.nbtest.pictures  # noqa: F401
+import coursekit.nbtest.items  # noqa: F401 - once here, not in each run of pytest inside this
 
 
 class Notebooks:
