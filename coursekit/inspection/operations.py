@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from coursekit.inspection.stand_in import tensors_in
+
 __all__ = ["OperationCounter"]
 
 _aten = torch.ops.aten
@@ -35,7 +37,7 @@ class OperationCounter(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self._on_count = on_count
-        self._unread = {id(parameter) for parameter in parameters}
+        self._parameters = {id(parameter) for parameter in parameters}
         self.read: set[int] = set()
 
     def __torch_dispatch__(
@@ -43,9 +45,7 @@ class OperationCounter(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if self._unread:
-            self._note_read(args)
-            self._note_read(kwargs.values())
+        self.read |= self._parameters.intersection(map(id, tensors_in((args, kwargs))))
         packet = getattr(func, "overloadpacket", func)
         extra = _EXTRA.get(packet)
         if extra is not None:
@@ -55,13 +55,11 @@ class OperationCounter(TorchDispatchMode):
             self._on_count(int(n_operations) // 2)
         return out
 
-    def _note_read(self, values: Iterable[Any]) -> None:
-        for value in values:
-            if id(value) in self._unread:
-                self._unread.discard(id(value))
-                self.read.add(id(value))
-            elif isinstance(value, (tuple, list)):
-                self._note_read(value)
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any) -> int:
+    """Count queries by keys and weights by values; heads may share keys and values."""
+    n_pairs = prod(query.shape[:-1]) * key.shape[-2]
+    return n_pairs * (query.shape[-1] + value.shape[-1])
 
 
 def _matrix_vector(matrix: Tensor, *_: Any) -> int:
@@ -89,8 +87,11 @@ def _cudnn_rnn(rows: Tensor, weights: Iterable[Tensor], *_: Any) -> int:
     return n_steps * sum(weight.numel() for weight in weights if weight.ndim == 2)
 
 
-# What torch's counter leaves out, in multiply-adds.
+# What torch's counter leaves out, in multiply-adds. It knows attention as GPUs compute it,
+# and as a CPU does only from torch 2.15 on.
 _EXTRA: dict[Any, Callable[..., int]] = {
+    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    _aten._scaled_dot_product_attention_math_for_mps: _attention,
     _aten.mv: _matrix_vector,
     _aten.addmv: lambda _, matrix, *__: matrix.numel(),
     _aten.dot: _matrix_vector,
