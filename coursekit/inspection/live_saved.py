@@ -4,13 +4,25 @@ Nothing here knows of modules, devices or time. To count what one model saves, s
 """
 
 from collections import deque
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from coursekit.inspection.saved import block_of
+
 __all__ = ["LiveSavedBytes"]
+
+
+class _Open(local):
+    """The counters that are open in each thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.counters: list[LiveSavedBytes] = []
+
+
+_open = _Open()
 
 
 class LiveSavedBytes:
@@ -19,7 +31,8 @@ class LiveSavedBytes:
     Memory counts once however many operations saved it, a view counts as the whole that it
     keeps alive, and parameters do not count: they are there anyway. Only what the thread
     that opened the context saves inside it is seen, until it is freed, also after the end.
-    Saved-tensor hooks that were active before, such as ``save_on_cpu``, stay so.
+    Saved-tensor hooks that were active before, such as ``save_on_cpu``, stay so, except in
+    torch 2.6, which does not tell which they are: there they rest meanwhile.
     """
 
     def __init__(self) -> None:
@@ -30,13 +43,15 @@ class LiveSavedBytes:
         self._outer: Any = None
 
     def __enter__(self) -> "LiveSavedBytes":
-        self._outer = torch._C._autograd._top_saved_tensors_default_hooks(False)
+        self._outer = _active_hooks()
+        _open.counters.append(self)
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
         self._hooks.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._hooks.__exit__(*error)
+        _open.counters.remove(self)
 
     def read(self) -> tuple[int, int]:
         """Return the bytes saved now, and the most since this was asked before."""
@@ -53,7 +68,7 @@ class LiveSavedBytes:
         saved = _Saved(kept, unpack)
         held = kept.kept if isinstance(kept, _Saved) else kept  # a counter inside a counter
         if isinstance(held, Tensor) and not _is_parameter(tensor):
-            block = _block_of(held)
+            block = block_of(held)
             if block is not None:
                 self._add(saved, block._cdata, block.nbytes())
         return saved
@@ -110,9 +125,9 @@ def _is_parameter(tensor: Tensor) -> bool:
     return isinstance(tensor, nn.Parameter) or isinstance(tensor._base, nn.Parameter)
 
 
-def _block_of(tensor: Tensor) -> Any:
-    """Return the memory of a tensor, or None where it has no single one (sparse, nested)."""
-    try:
-        return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
-        return None
+def _active_hooks() -> Any:
+    """Return the saved-tensor hooks of this thread; torch 2.6 tells of none but ours."""
+    ask = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    if ask is not None:
+        return ask(False)
+    return (_open.counters[-1]._pack, _unpack) if _open.counters else None

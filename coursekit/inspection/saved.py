@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["watch_saved_bytes"]
+__all__ = ["block_of", "watch_saved_bytes"]
 
 
 def watch_saved_bytes(
@@ -26,10 +26,10 @@ def watch_saved_bytes(
         Parameters and buffers, whose memory is there anyway.
     """
     # The blocks themselves are kept: a freed one's address would soon be another's.
-    blocks = {block._cdata: block for tensor in but if (block := _block_of(tensor))}
+    blocks = {block._cdata: block for tensor in but if (block := block_of(tensor))}
 
     def pack(tensor: Tensor) -> Tensor:
-        block = _block_of(tensor)
+        block = block_of(tensor)
         if block is not None and block._cdata not in blocks:
             blocks[block._cdata] = block
             on_save(block.nbytes())
@@ -38,7 +38,7 @@ def watch_saved_bytes(
     return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
 
 
-def _block_of(tensor: Tensor) -> Any:
+def block_of(tensor: Tensor) -> Any:
     """Return the memory of a tensor, or None where it has no single one (sparse, nested)."""
     try:
         return tensor.untyped_storage()
