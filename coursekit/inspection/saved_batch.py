@@ -7,23 +7,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-    UnsupportedOperatorException,
-)
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from coursekit.inspection.saved import watch_saved_bytes
-from coursekit.inspection.stand_in import device_of, imitate, unwrap
+from coursekit.inspection.stand_in import NEEDS_VALUES, device_of, imitate, unwrap
 
 __all__ = ["measure_saved_bytes"]
-
-_NEEDS_VALUES = (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    UnsupportedOperatorException,
-)
 
 
 def measure_saved_bytes(
@@ -61,7 +50,7 @@ def measure_saved_bytes(
         with FakeTensorMode(allow_non_fake_inputs=True):
             twin = imitate(inner, fake_device=pretended)
             return _count(twin, (batch_size, *shape), pretended)
-    except _NEEDS_VALUES:
+    except NEEDS_VALUES:
         if place.type == "meta":
             raise
         two, three = (_count(imitate(inner), (n, *shape), place) for n in (2, 3))

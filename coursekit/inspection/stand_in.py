@@ -10,13 +10,24 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 
 from coursekit.errors import SettingsError
 
-__all__ = ["device_of", "imitate", "tensors_in", "unwrap"]
+__all__ = ["NEEDS_VALUES", "device_of", "imitate", "tensors_in", "unwrap"]
 
+# What a stand-in without values raises where a model looks at them.
+NEEDS_VALUES = (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
 _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",

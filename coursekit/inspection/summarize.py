@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-    UnsupportedOperatorException,
-)
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.inspection.examples import Example, make_example
@@ -26,18 +21,12 @@ from coursekit.inspection.operations import OperationCounter
 from coursekit.inspection.positions import PositionTracker
 from coursekit.inspection.rows import make_table
 from coursekit.inspection.saved import watch_saved_bytes
-from coursekit.inspection.stand_in import device_of, imitate, unwrap
+from coursekit.inspection.stand_in import NEEDS_VALUES, device_of, imitate, unwrap
 from coursekit.inspection.steps import count_axes
 from coursekit.inspection.summary import ModelSummary
 from coursekit.seeds import derive_seed
 
 __all__ = ["summarize"]
-
-_NEEDS_VALUES = (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    UnsupportedOperatorException,
-)
 
 
 def summarize(
@@ -170,7 +159,7 @@ def _call(
 ) -> None:
     try:
         twin(*args, **kwargs)
-    except _NEEDS_VALUES as error:
+    except NEEDS_VALUES as error:
         msg = (
             f"{_place(calls)} needs values, and on the meta device there are none: "
             f"{error}. Describe the model with device=None, where it has memory."
