@@ -3,10 +3,14 @@
 This is the one command that writes into notebooks. A second run changes nothing.
 """
 
+import ast
+import json
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+from nbformat import NotebookNode
 from rich.console import Console
 from rich.table import Table
 
@@ -21,10 +25,16 @@ from coursekit.cli.notebooks import (
     write_whole,
 )
 from coursekit.errors import NotebookError
-from coursekit.nbtest.cells import code_cells, own_metadata, read_notebook, read_rules
+from coursekit.nbtest.cells import (
+    code_cells,
+    hash_source,
+    own_metadata,
+    read_notebook,
+    read_rules,
+)
 from coursekit.nbtest.machines import MACHINES
 from coursekit.nbtest.measure import CellMeasure
-from coursekit.nbtest.refresh import format_notebook, hash_inputs, renew
+from coursekit.nbtest.refresh import format_notebook, renew
 
 __all__ = ["refresh_lessons"]
 
@@ -60,7 +70,7 @@ def refresh_lessons(
         stored = read_notebook(path)
         for number, cell in enumerate(code_cells(stored), start=1):
             read_rules(cell, where=f"{name}, code cell {number}")
-        inputs = hash_inputs(stored, folders)
+        inputs = _hash_inputs(stored, folders)
         known = own_metadata(stored).get("measured", {})
         if not is_all and (known.get("inputs"), known.get("runs")) == (
             inputs,
@@ -81,7 +91,9 @@ def refresh_lessons(
     for name, path, before, stored in plans:
         ran = {machine: next(done) for machine in machines}
         try:
-            renewed = renew(stored, ran, name=name, folders=folders)
+            renewed = renew(stored, ran, name=name)
+            about = renewed.notebook.metadata["coursekit"]["measured"]
+            about["inputs"] = _hash_inputs(renewed.notebook, folders)
             after = format_notebook(renewed.notebook)
             _refuse_changed(path, before)
         except NotebookError as error:
@@ -115,3 +127,30 @@ def _row(measures: Sequence[CellMeasure]) -> tuple[str, ...]:
     )
     share = f"{1 - n_moved / n_numbers:.1%}" if n_numbers else "-"
     return str(n_numbers), str(n_moved), share, where
+
+
+def _hash_inputs(notebook: NotebookNode, folders: Sequence[Path]) -> str:
+    """Return a hash of a lesson's code and outputs, and of all files of some folders.
+
+    Comments and docstrings do not count, nor does what only runs and compares lessons.
+    """
+    cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
+    found = sha256(json.dumps(cells, sort_keys=True).encode())
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder).parts
+            if path.is_file() and not {"__pycache__", "nbtest", "cli", "_shipped"} & {
+                *inside
+            }:
+                found.update("/".join(inside).encode())
+                found.update(_code(path) if path.suffix == ".py" else path.read_bytes())
+    return found.hexdigest()
+
+
+def _code(path: Path) -> bytes:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if has_docstring and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree).encode()

@@ -21,3 +21,5 @@ ordered
 
 nbval's own words stay: ``nbval-ignore-output``, ``nbval-skip``, ``raises-exception``.
 """
+
+__all__ = []

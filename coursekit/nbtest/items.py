@@ -1,9 +1,7 @@
 """nbval's collector and its test of one cell, with our execution and our comparison."""
 
-import time
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,14 +95,7 @@ class NotebookCell(nbval.IPyNbCell):
         if notebook.start_error:
             notebook.stopped_at = "the start"
             raise CellError(f"{notebook.shown_path}: {notebook.start_error}")
-        begin = time.perf_counter()
         failure = notebook.kernel.run_cell(self.index, may_raise=self.rules.may_raise)
-        cost = [
-            notebook.shown_path,
-            time.perf_counter() - begin,
-            notebook.kernel.peak_bytes,
-        ]
-        self.user_properties.append(("nbtest", cost))
         if failure is not None:
             notebook.stopped_at = self.name
             rest = "The cells below it are not run."
@@ -122,16 +113,13 @@ class NotebookCell(nbval.IPyNbCell):
         return str(excinfo.value) if is_ours else super().repr_failure(excinfo)
 
     def _compare(self) -> list[str]:
-        notebook, folder = self.parent, self.config.option.nbtest_pictures
-        cache = getattr(self.config, "cache", None)
-        folder = folder or (
-            cache.mkdir("nbtest") if cache else self.config.rootpath / ".nbtest"
-        )
+        notebook, cache = self.parent, getattr(self.config, "cache", None)
+        folder = cache.mkdir("nbtest") if cache else self.config.rootpath / ".nbtest"
         return compare_cell(
             self.cell.get("outputs", []),
             notebook.kernel.notebook.cells[self.index].outputs,
             measured=read_measured(self.cell, notebook.nb, self.rules),
-            picture=Path(folder, f"{notebook.path.stem}-cell-{self.cell_num}.png"),
+            picture=folder / f"{notebook.path.stem}-cell-{self.cell_num}.png",
         )
 
     def _say(self, what: str, *more: str) -> str:

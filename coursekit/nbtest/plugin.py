@@ -20,8 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:  # noqa: D103
     group.addoption(
         "--nbtest-env", action="append", default=[], metavar="NAME=VALUE", help=words
     )
-    words = "Folder for pictures of how figures differ (default: nbtest in pytest's cache)."
-    group.addoption("--nbtest-pictures", metavar="FOLDER", help=words)
 
 
 def pytest_configure(config: pytest.Config) -> None:  # noqa: D103
@@ -41,7 +39,6 @@ def pytest_configure(config: pytest.Config) -> None:  # noqa: D103
             "notebook to several workers. Add --dist loadfile, or leave --nbval out."
         )
         raise pytest.UsageError(msg)
-    config.pluginmanager.register(_Costs(), "nbtest-costs")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -57,30 +54,6 @@ def pytest_collect_file(  # noqa: D103
 
     ours = NotebookFile.from_parent
     return [ours(parent, path=file_path) if type(f) is IPyNbFile else f for f in found]
-
-
-class _Costs:
-    """Gathers what notebooks cost from the reports of their cells, and shows it."""
-
-    def __init__(self) -> None:
-        self.said: dict[str, list[tuple[float, int | None]]] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for kind, said in report.user_properties if report.when == "call" else ():
-            if kind == "nbtest":
-                name, seconds, peak = said
-                self.said.setdefault(name, []).append((seconds, peak))
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self.said:
-            terminalreporter.section("notebooks")
-        width = max(map(len, self.said), default=0)
-        for name, cells in sorted(self.said.items()):
-            peak = max((peak or 0) for _, peak in cells)
-            memory = f"{peak / 2**20:7,.0f} MiB" if peak else "memory not measured"
-            seconds = sum(seconds for seconds, _ in cells)
-            line = f"{name:{width}}  {len(cells):3d} cells  {seconds:6.1f} s  {memory}"
-            terminalreporter.line(line)
 
 
 def _is_active(config: pytest.Config) -> bool:

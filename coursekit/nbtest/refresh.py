@@ -3,16 +3,13 @@
 Only what readers see is stored, in a form in which a second refresh changes no line.
 """
 
-import ast
 import json
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
@@ -52,12 +49,11 @@ def renew(
     runs: Mapping[str, NotebookRun],
     *,
     name: str,
-    folders: Sequence[Path] = (),
 ) -> Renewed:
     """Return a notebook with the outputs of the first run and the ranges of all.
 
     Stored times, and outputs that nobody compares, stay where nothing else changed. One run
-    makes a draft. `folders` hold what the runs depend on besides the notebook.
+    makes a draft.
 
     Raises
     ------
@@ -112,7 +108,6 @@ def renew(
     if refused:
         head = f"{name} is not the same on every machine, so nothing is stored:"
         raise NotebookError("\n  ".join([head, *refused]))
-    book.metadata["coursekit"]["measured"]["inputs"] = hash_inputs(book, folders)
     return Renewed(book, measures)
 
 
@@ -191,30 +186,3 @@ def format_notebook(notebook: NotebookNode) -> str:
     nbformat.validate(notebook)
     text = nbformat.writes(notebook, indent=1, sort_keys=True, ensure_ascii=False)
     return text.rstrip("\n") + "\n"
-
-
-def hash_inputs(notebook: NotebookNode, folders: Sequence[Path]) -> str:
-    """Return a hash of a lesson's code and outputs, and of all files of some folders.
-
-    Comments and docstrings do not count, nor does what only runs and compares lessons.
-    """
-    cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
-    found = sha256(json.dumps(cells, sort_keys=True).encode())
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            inside = path.relative_to(folder).parts
-            if path.is_file() and not {"__pycache__", "nbtest", "cli", "_shipped"} & {
-                *inside
-            }:
-                found.update("/".join(inside).encode())
-                found.update(_code(path) if path.suffix == ".py" else path.read_bytes())
-    return found.hexdigest()
-
-
-def _code(path: Path) -> bytes:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if has_docstring and ast.get_docstring(node) is not None:
-            node.body[0] = ast.Pass()
-    return ast.unparse(tree).encode()

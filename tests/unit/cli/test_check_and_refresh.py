@@ -126,7 +126,7 @@ def test_refresh_goes_on_with_the_next_lesson(call, here):
 
 
 def test_a_large_output_is_refused_with_its_cell(call, here):
-    path = write(here / "a.ipynb", "1", "print('x' * 700_000)")
+    path = write(here / "a.ipynb", "1", "print('x\\n' * 350_000)")
     before = path.read_bytes()
     code, out = call("refresh", "a.ipynb")
     assert code == 1
@@ -262,3 +262,29 @@ def test_on_a_gpu_only_words_are_compared(call, here, monkeypatch):
     code, out = call("check", "a.ipynb")
     assert code == 0
     assert "Only words were compared" in out
+
+
+def test_only_what_changed_is_run_again(call, here, monkeypatch):
+    package, data = here / "package", here / "data"
+    for folder in (package, data):
+        folder.mkdir()
+    code = package / "__init__.py"
+    code.write_text("x = 1\n")
+    monkeypatch.setattr("coursekit.__file__", str(code))
+    monkeypatch.setattr("coursekit.cli.refresh.data_folder", lambda: data)
+    path = write(here / "a.ipynb", "1")
+    call("refresh", "a.ipynb")
+
+    def is_run_again():
+        return "nothing changed" not in call("refresh", "a.ipynb")[1]
+
+    assert not is_run_again()
+    code.write_text("# why\nx = 1\n")
+    assert not is_run_again()
+    code.write_text("x = 2\n")
+    assert is_run_again()
+    (data / "table.csv").write_text("1")
+    assert is_run_again()
+    change(path, '"source": [\n    "1"', '"source": [\n    "1 + 1"')
+    assert is_run_again()
+    assert not is_run_again()

@@ -206,7 +206,7 @@ def test_a_cell_says_its_rules_in_comments_and_tags():
 )
 def test_a_directive_that_is_none_is_told_with_those_that_are(line):
     with pytest.raises(
-        NotebookError, match="is not a directive. Allowed are costs, ordered"
+        NotebookError, match=r"is not a directive. Allowed are costs, ordered"
     ):
         read_rules(cell(line))
 
