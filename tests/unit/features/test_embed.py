@@ -79,9 +79,11 @@ def one_by_one(model, images, layer):
 
 
 def assert_same(found, truth):
-    """Equal to 1e-6 of their size, and a little more where batch sizes change rounding."""
-    assert found.shape == truth.shape
-    assert (found - truth).abs().max() <= 2e-6 * truth.abs().max()
+    """Equal but for rounding, of which small numbers get as much as large ones."""
+    # Folded normalizations and other batch sizes round otherwise: up to 1.1e-6 of the
+    # largest number was seen, on processors without vector instructions.
+    size = float(truth.abs().max())
+    torch.testing.assert_close(found, truth, rtol=0, atol=2e-6 * size)
 
 
 # --- truths ---------------------------------------------------------------------------
@@ -102,10 +104,9 @@ def test_three_ways_of_taking_embeddings_agree(resnet):
         hooked(images)
         ways["hook"] = kept[0]
         ways["extractor"] = extractor(images)["flatten"]
-    size = ways["identity"].abs().max()
-    for name, values in ways.items():
+    for values in ways.values():
         for other in (*ways.values(), found):
-            assert (values - other).abs().max() <= 1e-6 * size, name
+            assert_same(other, values)
 
 
 @pytest.mark.parametrize(

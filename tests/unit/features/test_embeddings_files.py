@@ -128,6 +128,13 @@ def loaders(pair):
     }
 
 
+def assert_rounded_alike(found, truth):
+    """Equal but for rounding; the rows of two samples differ by 0.026 and more."""
+    # A batch of another size is another matrix product, whose sums a processor may round
+    # in another order: by a few 1e-7 of numbers up to 9.4 here.
+    torch.testing.assert_close(found, truth, rtol=1e-6, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["loader", "torch", "pair"])
 @pytest.mark.parametrize("end_after", [0, 3, 9, 30, 49])
 def test_what_was_interrupted_goes_on_without_a_gap_or_a_double(
@@ -145,7 +152,7 @@ def test_what_was_interrupted_goes_on_without_a_gap_or_a_double(
 
     model.end_after = None
     found = write(model, data, path, batch_size=4)
-    assert torch.equal(found.embeddings, truth.embeddings)
+    assert_rounded_alike(found.embeddings, truth.embeddings)
     assert torch.equal(found.labels, truth.labels)
     assert model.rows[1:] == list(range(n_done, N))
     assert left_in(path) == [path.name]
@@ -171,7 +178,7 @@ def test_another_batch_size_goes_on_with_the_same_file(pair, path, monkeypatch):
     found = write(model, make_loader(pair, batch_size=7), path)
     assert model.rows[1:] == list(range(14, N))  # whole batches of 7 in 16 rows
     truth = embed(Net(), pair, progress_bar=False, device="cpu")
-    assert torch.equal(found.embeddings, truth.embeddings)
+    assert_rounded_alike(found.embeddings, truth.embeddings)
 
 
 def test_batches_of_no_common_size_are_all_read_again(pair, path, monkeypatch):
