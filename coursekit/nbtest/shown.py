@@ -91,9 +91,9 @@ _MEANINGLESS = (
     ),
     (
         re.compile(
-            rf"(?<![\w./\\~-])(?:(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
-            rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE}"
-            rf"|(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}})(?:{_S}tmp[a-z0-9_]{{8}})?(?![\w-])"
+            rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}}"
+            rf"|(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
+            rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE})(?![\w-])"
         ),
         "<temp>",
     ),
@@ -283,14 +283,11 @@ def _figure_parts(record: Mapping, where: str, head: str, axes: Mapping) -> Iter
                 panel = member if field == "axes" else axes
                 yield from _figure_parts(member, inner, f"{head} {name}", panel)
             continue
-        said = next(
-            (labels[axis] for axis, names in _ALONG.items() if field in names), head
-        )
-        said = (
-            said if said.strip() else f"{labels['x']} {labels['y']}"
-        )  # shared by stacked panels
-        if field in {"texts", "texts_at"}:
-            said = f"{labels['x']} {labels['y']}"
+        said = next((labels[axis] for axis, names in _ALONG.items() if field in names), "")
+        # Stacked panels share a label; what stands at a place is along both axes.
+        said = said or f"{labels['x']} {labels['y']}"
+        if field not in {*_DRAWN, "texts"}:
+            said = head
         if field in _DRAWN:
             yield _drawn_part(field, str(content), f"{where}, {field}", said)
         else:
