@@ -112,7 +112,8 @@ def renew(
 
 
 def _write_own(cell: NotebookNode, measure: CellMeasure, *, trains: bool) -> None:
-    own: dict[str, object] = {}
+    ours = ("source_sha256", "ranges", "trains")
+    own = {name: said for name, said in own_metadata(cell).items() if name not in ours}
     if "setup" not in cell.metadata.get("tags", ()):  # which `coursekit address` rewrites
         own["source_sha256"] = hash_source(cell.source)
     own |= {"ranges": measure.ranges} if measure.ranges else {}

@@ -129,6 +129,7 @@ LESSON = [
 
 def lesson(*more):
     cells = [new_code_cell(source) for source in (*LESSON, *more)]
+    cells[0].metadata["coursekit"] = {"exercise": "01.1"}
     cells[0].metadata["executionInfo"] = {"user": {"displayName": "Ada"}}
     return new_notebook(
         cells=cells, metadata={"coursekit": {"title": "T"}, "colab": {"name": "x"}}
@@ -150,6 +151,7 @@ def test_a_refresh_stores_outputs_and_ranges_and_a_second_one_changes_nothing():
     assert own_metadata(cells[1])["ranges"] == {"0": "0 0.02"}
     assert own_metadata(cells[2])["ranges"] == {"0": "any"}
     assert own_metadata(first.notebook)["measured"]["runs"] == 3
+    assert own_metadata(cells[0])["exercise"] == "01.1"  # what somebody wrote stays
     assert "Ada" not in text
     assert "colab" not in text
     stored = nbformat.reads(text, as_version=4)
