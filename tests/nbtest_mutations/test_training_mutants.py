@@ -15,7 +15,12 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 
 # Lesson, what is replaced, by what, and the number of code cells that are run.
 MUTANTS = {
-    "a rate ten times too small": ("01", "lr=2e-3)", "lr=2e-4)", 64),
+    "a rate ten times too small": (
+        "01",
+        "lr=2e-3)\n    trainers[key]",
+        "lr=2e-4)\n    trainers[key]",
+        64,
+    ),
     "labels shifted by one": (
         "01",
         "train_loader = datasets",

@@ -107,3 +107,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     shared = Path(sys.argv[1])
     torch.save(all_results(shared), shared / f"rank{os.environ['RANK']}.pt")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # its threads outlive the interpreter

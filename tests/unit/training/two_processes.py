@@ -128,3 +128,5 @@ def all_results(folder):
 if __name__ == "__main__":
     to = Path(sys.argv[1])
     torch.save(all_results(to), to / f"rank{os.environ['RANK']}.pt")
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()  # its threads outlive the interpreter
