@@ -168,7 +168,9 @@ def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(
     (kernel / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, kernel_name="colab", resources=resources).execute()
+    client = NotebookClient(notebook, kernel_name="colab", resources=resources)
+    client.coalesce_streams = True
+    client.execute()
     *first, last = notebook.cells
     assert [cell.outputs for cell in first[:2]] == [[], []], "set-up is silent"
     course, torch, data, notebooks, lessons, digits = last.outputs[0]["text"].splitlines()
