@@ -60,7 +60,9 @@ class Measured:
             floor = max(floor, unit) if unit / 2 <= floor else floor
         if self.trains and number.kind != "picture":
             two_items = 2 / self.items * (100 if number.is_percent else size <= 1)
-            floor = max(floor, 2 if number.kind == "integer" else unit, two_items)
+            # Of a drawn number, a hundredth is about what a reader would see.
+            digit = {"integer": 2, "drawn": max(unit, 0.01 * size)}.get(number.kind, unit)
+            floor = max(floor, digit, two_items)
         return floor
 
 

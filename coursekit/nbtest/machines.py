@@ -42,26 +42,31 @@ _REMOVED = ("PYTEST_CURRENT_TEST", "MPLBACKEND")
 _JITTER = "COURSEKIT_JITTER"
 _STEPS = "COURSEKIT_STEPS"
 
+_EMULATED: Mapping[str, Mapping[str, str]] = {
+    "oneDNN AVX-512": {
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+    },
+    "ATen without vectors": {"ATEN_CPU_CAPABILITY": "default"},
+    # These two alone move matrix products, `eigh` and NumPy.
+    "MKL and OpenBLAS old": {"MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem"},
+    "two threads": _TWO_THREADS,
+    "two threads, all old": _TWO_THREADS
+    | {
+        "ATEN_CPU_CAPABILITY": "default",
+        "MKL_CBWR": "COMPATIBLE",
+        "OPENBLAS_CORETYPE": "Prescott",
+    },
+    "MKL AVX2, OpenBLAS AMD": {"MKL_CBWR": "AVX2", "OPENBLAS_CORETYPE": "Barcelona"},
+    "OpenBLAS old": {"OPENBLAS_CORETYPE": "Nehalem"},
+    "MKL old": {"MKL_CBWR": "COMPATIBLE"},
+}
+# Short trainings are often equal to the bit on all of these, so each has its own jitter.
 MACHINES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "reference": {},
-        "oneDNN AVX-512": {
-            "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
-            "MKL_ENABLE_INSTRUCTIONS": "AVX512",
-        },
-        "ATen without vectors": {"ATEN_CPU_CAPABILITY": "default"},
-        # These two alone move matrix products, `eigh` and NumPy.
-        "MKL and OpenBLAS old": {"MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem"},
-        "two threads": _TWO_THREADS,
-        "two threads, all old": _TWO_THREADS
-        | {
-            "ATEN_CPU_CAPABILITY": "default",
-            "MKL_CBWR": "COMPATIBLE",
-            "OPENBLAS_CORETYPE": "Prescott",
-        },
-        "jitter 1": {_JITTER: "1"},
-        "jitter 2": {_JITTER: "2"},
-        "jitter 3": {_JITTER: "3", "MKL_CBWR": "COMPATIBLE"},
+    {"reference": {}}
+    | {
+        f"{name}, jitter {seed}": settings | {_JITTER: str(seed)}
+        for seed, (name, settings) in enumerate(_EMULATED.items(), start=1)
     }
 )
 """The runs of `refresh`: what differs from the pinned environment."""

@@ -33,8 +33,13 @@ class CellMeasure(NamedTuple):
     """Of the printed numbers that moved, relative to their size."""
 
 
-def combine(runs: Mapping[str, Sequence[NotebookNode]], rules: Rules) -> CellMeasure:
-    """Return what the outputs of a cell on several machines say; the first is the reference."""
+def combine(
+    runs: Mapping[str, Sequence[NotebookNode]], rules: Rules, source: str = ""
+) -> CellMeasure:
+    """Return what the outputs of a cell on several machines say; the first is the reference.
+
+    Its `source` tells what numbers are whose column and words do not.
+    """
     reference, *others = runs
     known = Measured(costs=rules.costs)
     for machine in others:
@@ -72,6 +77,8 @@ def combine(runs: Mapping[str, Sequence[NotebookNode]], rules: Rules) -> CellMea
                 widest = max(widest, width / abs(number.value))
             scale = 100 if number.is_percent else 1
             words = number.where.strip() or f"{same[0].where} {same[0].text[:200]}"
+            if number.kind == "decimal" and not number.where.strip():
+                words += source
             is_accuracy = number.is_percent or _ACCURACY.search(words)
             if (
                 is_accuracy

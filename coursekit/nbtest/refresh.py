@@ -86,7 +86,7 @@ def renew(
             column = {
                 machine: cells_[number - 1].outputs for machine, cells_ in columns.items()
             }
-            measure = combine(column, rules)
+            measure = combine(column, rules, new.source)
         measures.append(measure)
         if told := [*measure.refusals, *_find_faults(new, may_raise=rules.may_raise)]:
             first = new.source.strip().splitlines()[0]

@@ -38,6 +38,12 @@ def test_times_are_never_compared():
     assert not combine(runs_of("after 1.5 s", "after 900 ms"), Rules(costs=True)).ranges
 
 
+def test_the_source_says_that_a_number_is_an_accuracy():
+    same = runs_of("{0.80}", "{0.71}")
+    assert not combine(same, Rules(), "losses").refusals
+    assert combine(same, Rules(), "accuracies[name]").refusals
+
+
 def test_a_long_curve_has_one_range():
     def figure(last):
         curve = {"x": "0 1 2 3 4 5 6 7 8 9", "y": f"0 1 2 3 4 5 6 7 8 {last}"}
