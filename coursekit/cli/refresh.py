@@ -91,10 +91,10 @@ def refresh_lessons(
     for name, path, before, stored in plans:
         ran = {machine: next(done) for machine in machines}
         try:
-            renewed = renew(stored, ran, name=name)
-            about = renewed.notebook.metadata["coursekit"]["measured"]
-            about["inputs"] = _hash_inputs(renewed.notebook, folders)
-            after = format_notebook(renewed.notebook)
+            renewed, measures = renew(stored, ran, name=name)
+            about = renewed.metadata["coursekit"]["measured"]
+            about["inputs"] = _hash_inputs(renewed, folders)
+            after = format_notebook(renewed)
             _refuse_changed(path, before)
         except NotebookError as error:
             refused += 1
@@ -103,7 +103,7 @@ def refresh_lessons(
         if after != before:
             write_whole(path, after)
         changed = set(after.splitlines()) - set(before.splitlines())
-        table.add_row(name, *_row(renewed.measures), str(len(changed)))
+        table.add_row(name, *_row(measures), str(len(changed)))
     console.print(table)
     return int(refused > 0)
 

@@ -78,12 +78,6 @@ def compare_cell(
 
     With `words_only` numbers may be any, as on a GPU. Pictures that differ are written side by
     side to `picture`.
-
-    Examples
-    --------
-    >>> out = lambda text: [{"output_type": "stream", "name": "stdout", "text": text}]
-    >>> print(compare_cell(out("3 of 4"), out("2 of 4"))[0].splitlines()[0])
-    In what is printed: 1 of 2 numbers differs: stored 3, fresh 2; it must be equal.
     """
     before, after = show_outputs(stored), show_outputs(fresh)
     found: list[str] = []
@@ -93,13 +87,11 @@ def compare_cell(
             lost = f"An output is missing: {old.title}" if old else ""
             found.append(lost or f"An output is not stored: {new.title}")
         elif old.kind != new.kind:
-            found.append(
-                f"Stored is {old.title}, a {old.kind}; fresh is {new.title}, a {new.kind}."
-            )
+            told = f"Stored is {old.title}, a {old.kind}; "
+            found.append(f"{told}fresh is {new.title}, a {new.kind}.")
         else:
-            told = _compare_parts(
-                old.parts, new.parts, measured or Measured(), place, words_only
-            )
+            known = measured or Measured()
+            told = _compare_parts(old.parts, new.parts, known, place, words_only)
             if told and picture and old.picture and new.picture:
                 told += _write_sheet(old.picture, new.picture, picture)
             found += told
@@ -107,22 +99,16 @@ def compare_cell(
     return found
 
 
-def _pair(
-    before: list[Output], after: list[Output]
-) -> list[tuple[Output | None, Output | None]]:
+def _pair(*sides: list[Output]) -> list[tuple[Output | None, Output | None]]:
     """Pair streams by their names and displays by their order."""
-    pairs = []
-    for name in ("stdout", "stderr"):
-        both = [
-            next((out for out in side if out.kind == name), None)
-            for side in (before, after)
-        ]
-        pairs += [tuple(both)] if any(both) else []
-    shows = [
-        [out for out in side if out.kind not in {"stdout", "stderr"}]
-        for side in (before, after)
-    ]
-    return pairs + list(zip_longest(*shows))
+    streams = ("stdout", "stderr")
+    pairs: list[tuple[Output | None, Output | None]] = []
+    for kind in (*streams, ""):
+        alike = (
+            [o for o in s if kind == (o.kind if o.kind in streams else "")] for s in sides
+        )
+        pairs += zip_longest(*alike)
+    return pairs
 
 
 def _compare_parts(
@@ -131,16 +117,15 @@ def _compare_parts(
     found: list[str] = []
     for old, new in zip_longest(before, after):
         if old is None or new is None:
-            where = (old or new).where
-            found.append(
-                f"Only {'stored' if old else 'fresh'}: {where} {(old or new).text[:80]}"
-            )
+            side, part = ("stored", old) if old else ("fresh", new)
+            found.append(f"Only {side}: {part.where} {part.text[:80]}")
             continue
         if old.words != new.words:
             found.append(f"In {old.where}: {_say_words(old, new)}")
         elif len(old.numbers) != len(new.numbers):
             is_set_aside = measured.costs and any(n.is_cost for n in old.numbers)
-            told = f"In {old.where}: {len(old.numbers)} numbers stored, {len(new.numbers)} fresh"
+            n_old, n_new = len(old.numbers), len(new.numbers)
+            told = f"In {old.where}: {n_old} numbers stored, {n_new} fresh"
             found += [] if is_set_aside else [told]
         elif not words_only and old != new:
             found += _compare_numbers(old, new, measured, place)
@@ -169,17 +154,13 @@ def _compare_numbers(old: Part, new: Part, measured: Measured, place: int) -> li
             wrong.append((outside / (low.unit or 1), low, high, moved, allowed, at))
     if not wrong:
         return []
-    _, low, high, moved, allowed, at = max(
-        wrong, key=lambda item: (item[0] == item[0], item[0])
-    )
+    worst = max(wrong, key=lambda item: (item[0] == item[0], item[0]))
+    _, low, high, moved, allowed, at = worst
     verb = "differs" if len(wrong) == 1 else "differ; the worst"
     head = f" (column {low.where!r})" if low.where.strip() else ""
+    shown = f"{moved:.3g} away" if old.picture else high.text
     text = f"In {old.where}: {len(wrong)} of {len(old.numbers)} numbers {verb}{head}: "
-    text += (
-        f"stored {low.text}, fresh {moved:.3g} away"
-        if old.picture
-        else f"stored {low.text}, fresh {high.text}"
-    )
+    text += f"stored {low.text}, fresh {shown}"
     if low.kind != high.kind and at not in measured.ranges:
         text += f", of another kind ({low.kind}, now {high.kind})"
     elif allowed == (0.0, 0.0):
@@ -199,10 +180,6 @@ def _say_words(old: Part, new: Part) -> str:
     pairs = zip_longest(old.words, new.words)
     one, two = next(pair for pair in pairs if pair[0] != pair[1])
     words = f"the text differs: stored {one!r}, fresh {two!r}."
-    if two is None:
-        words = f"the text ends early: {one!r} is missing."
-    elif one is None:
-        words = f"the text goes on: {two!r} is new."
     return words.replace("'#'", "a number") + _diff(old.text, new.text)
 
 
@@ -234,11 +211,8 @@ def difference_of_pictures(stored: str, fresh: str) -> float:
     size = tuple(min(_SIDE, -(-length // _PARTS) * _PARTS) for length in images[0].size)
     reduced = (image.resize(size, Image.Resampling.BOX) for image in images)
     low, high = (np.asarray(image, float) / 255 for image in reduced)
-    squares = ((low - high) ** 2).mean(axis=2)
-    rows, columns = squares.shape
-    parts = squares.reshape(_PARTS, rows // _PARTS, _PARTS, columns // _PARTS).mean(
-        axis=(1, 3)
-    )
+    shape = (_PARTS, size[1] // _PARTS, _PARTS, size[0] // _PARTS, 3)
+    parts = ((low - high) ** 2).reshape(shape).mean(axis=(1, 3, 4))
     return float(max(parts.mean() ** 0.5, parts.max() ** 0.5 / _LOCAL))
 
 
@@ -247,26 +221,21 @@ def _open(text: str) -> Any:
     from PIL import Image
 
     image = Image.open(BytesIO(b64decode(text))).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert(
-        "RGB"
-    )
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _write_sheet(stored: str, fresh: str, path: Path) -> list[str]:
-    """Write both pictures and, of equal sizes, their difference; white is the same."""
-    from PIL import Image, ImageChops
+    """Write the stored picture and the fresh one beside it."""
+    from PIL import Image
 
     path = path.with_name(re.sub(r"[^\w.-]+", "-", path.name))
     try:
-        images = [_open(text) for text in (stored, fresh)]
-        if images[0].size == images[1].size:
-            images.append(ImageChops.invert(ImageChops.difference(*images)))
-        widths = [image.width + 8 for image in images]
-        sheet = Image.new(
-            "RGB", (sum(widths), max(image.height for image in images)), "#888888"
-        )
-        for place, image in enumerate(images):
-            sheet.paste(image, (sum(widths[:place]), 0))
+        old, new = _open(stored), _open(fresh)
+        size = old.width + new.width + 8, max(old.height, new.height)
+        sheet = Image.new("RGB", size, "#888888")
+        sheet.paste(old, (0, 0))
+        sheet.paste(new, (old.width + 8, 0))
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)
     except (OSError, SyntaxError, ValueError):  # the difference is told all the same

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from coursekit.nbtest.cells import Rules
 from coursekit.nbtest.compare import Measured, compare_cell, difference_of_pictures
-from coursekit.nbtest.shown import Part, show_outputs
+from coursekit.nbtest.shown import Number, Part, show_outputs
 
 _WIDEST = 0.05  # of an accuracy: a claim that moves by more needs more seeds
 _CURVE = 8  # a longer series of drawn numbers gets one range
@@ -45,10 +45,8 @@ def combine(
     for machine in others:
         told = compare_cell(runs[reference], runs[machine], measured=known, words_only=True)
         if told:
-            head = (
-                f"Its words differ between the reference (stored) and {machine!r} (fresh)."
-            )
-            return CellMeasure({}, [head, *told])
+            head = "Its words differ between the reference (stored) and"
+            return CellMeasure({}, [f"{head} {machine!r} (fresh).", *told])
     shown = [show_outputs(outputs) for outputs in runs.values()]
     parts = [[part for out in outputs for part in out.parts] for outputs in shown]
     ranges: dict[str, str] = {}
@@ -57,41 +55,38 @@ def combine(
     widest = 0.0
     for same in zip(*parts, strict=True):
         numbers, moves = same[0].numbers, [*_deviations(same)]
-        is_aside = [rules.costs and number.is_cost for number in numbers]
-        moved = [
-            at for at, (low, high) in enumerate(moves) if high > low and not is_aside[at]
-        ]
-        costs = [at for at in moved if numbers[at].is_cost]
+        moved = {at for at, (low, high) in enumerate(moves) if high > low}
+        moved -= {at for at in moved if rules.costs and numbers[at].is_cost}
+        costs = {at for at in moved if numbers[at].is_cost}
         if moved and numbers[0].kind == "drawn" and len(moves) > _CURVE:
             envelope = min(low for low, _ in moves), max(high for _, high in moves)
-            ranges[f"{place}-{place + len(moves) - 1}"] = _as_stored(
-                *envelope, is_any=bool(costs)
-            )
+            last = place + len(moves) - 1
+            ranges[f"{place}-{last}"] = _as_stored(*envelope, is_any=bool(costs))
         else:
-            for at in moved:
+            for at in sorted(moved):
                 ranges[str(place + at)] = _as_stored(*moves[at], is_any=at in costs)
-        for at in sorted({*moved} - {*costs}):
+        for at in sorted(moved - costs):
             number, width = numbers[at], moves[at][1] - moves[at][0]
             n_moved += 1
             if number.kind in {"integer", "decimal"} and number.value:
                 widest = max(widest, width / abs(number.value))
-            scale = 100 if number.is_percent else 1
-            words = number.where.strip() or f"{same[0].where} {same[0].text[:200]}"
-            if number.kind == "decimal" and not number.where.strip():
-                words += source
-            is_accuracy = number.is_percent or _ACCURACY.search(words)
-            if (
-                is_accuracy
-                and 0 <= number.value <= scale
-                and width > _WIDEST * scale + 1e-9
-            ):
-                refusals.append(
-                    f"In {same[0].where}: the accuracy {number.text} moves by {width:.3g} between "
-                    "machines. Average over more seeds, or claim less."
-                )
+            refusals += _too_wide(same[0], number, width, source)
         refusals += _overlaps(same[0], moves, is_ordered=rules.ordered)
         place += len(moves)
     return CellMeasure(ranges, refusals, place, n_moved, widest)
+
+
+def _too_wide(part: Part, number: Number, width: float, source: str) -> Iterator[str]:
+    words = number.where.strip() or f"{part.where} {part.text[:200]}"
+    if number.kind == "decimal" and not number.where.strip():
+        words += source
+    scale = 100 if number.is_percent else 1
+    is_accuracy = number.is_percent or _ACCURACY.search(words)
+    if is_accuracy and 0 <= number.value <= scale and width > _WIDEST * scale + 1e-9:
+        yield (
+            f"In {part.where}: the accuracy {number.text} moves by {width:.3g} between "
+            "machines. Average over more seeds, or claim less."
+        )
 
 
 def _deviations(same: Sequence[Part]) -> Iterator[tuple[float, float]]:
@@ -125,10 +120,11 @@ def _overlaps(
     for one, two in pairwise(order):
         width = max(high - low for low, high in (moves[one], moves[two]))
         if values[two] > values[one] and values[two] - values[one] < 3 * width:
-            yield (
-                f"In {part.where}: {values[one]:g} and {values[two]:g} are compared, and move by "
-                f"{width:.3g}: less than three ranges lie between them. Use more seeds, or claim less."
+            both = (
+                f"{values[one]:g} and {values[two]:g} are compared, and move by {width:.3g}"
             )
+            cure = "less than three ranges lie between them. Use more seeds, or claim less."
+            yield f"In {part.where}: {both}: {cure}"
 
 
 def find_training_cells(cells: Sequence[NotebookNode], trained: frozenset[int]) -> set[int]:

@@ -5,12 +5,10 @@ Only what readers see is stored, in a form in which a second refresh changes no 
 
 import json
 import platform
-import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import version
-from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -26,22 +24,20 @@ from coursekit.nbtest.cells import (
 from coursekit.nbtest.compare import compare_cell
 from coursekit.nbtest.measure import CellMeasure, combine, find_training_cells
 from coursekit.nbtest.run import NotebookRun
-from coursekit.nbtest.shown import WIDGET_MIME, is_progress_bar, without_progress_bars
+from coursekit.nbtest.shown import (
+    ANSI,
+    FOLDER,
+    WIDGET_MIME,
+    is_progress_bar,
+    without_progress_bars,
+)
 
 _LARGEST = 600_000  # bytes of one output
 _MOST_RANGES = 20_000  # bytes of a lesson's ranges
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_FOLDER = re.compile(r"(?<![\w.:<])(?:[A-Z]:)?[\\/](?:[^\s\\/'\"<>]+[\\/])+")
+_ERROR_CURE = "If the cell is meant to fail, give it the tag raises-exception."
 # What people write; the rest is left by editors and services, such as who ran a cell in Colab.
 _KEPT = {"tags", "coursekit", "slideshow", "title", "authors"}
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-
-
-class Renewed(NamedTuple):
-    """A notebook as it is to be stored, and what was measured of its code cells."""
-
-    notebook: NotebookNode
-    measures: list[CellMeasure]
 
 
 def renew(
@@ -49,16 +45,13 @@ def renew(
     runs: Mapping[str, NotebookRun],
     *,
     name: str,
-) -> Renewed:
-    """Return a notebook with the outputs of the first run and the ranges of all.
+) -> tuple[NotebookNode, list[CellMeasure]]:
+    """Return a notebook with the outputs of the first run, and what all say of its cells.
 
     Stored times, and outputs that nobody compares, stay where nothing else changed. One run
     makes a draft.
 
-    Raises
-    ------
-    NotebookError
-        If a run failed or a cell is refused; the message names cells and reasons.
+    A NotebookError names the cells that failed or are refused, and the reasons.
     """
     for machine, run in runs.items():
         if run.failure is not None:
@@ -75,17 +68,14 @@ def renew(
     }
     columns = {machine: code_cells(run.notebook) for machine, run in runs.items()}
     cells = code_cells(book)
-    trained = find_training_cells(
-        cells, frozenset().union(*(r.trained for r in runs.values()))
-    )
+    ran_optimizers = frozenset().union(*(run.trained for run in runs.values()))
+    trained = find_training_cells(cells, ran_optimizers)
     measures, refused, is_same_above = [], [], True
     for number, (old, new) in enumerate(zip(before, cells, strict=True), start=1):
         rules = read_rules(new)
         measure = CellMeasure({}, [])
         if rules.is_compared:
-            column = {
-                machine: cells_[number - 1].outputs for machine, cells_ in columns.items()
-            }
+            column = {name: others[number - 1].outputs for name, others in columns.items()}
             measure = combine(column, rules, new.source)
         measures.append(measure)
         if told := [*measure.refusals, *_find_faults(new, may_raise=rules.may_raise)]:
@@ -102,13 +92,12 @@ def renew(
         is_same_above = is_same_above and (stays or not new.outputs)
     n_bytes = sum(len(json.dumps(measure.ranges)) for measure in measures)
     if n_bytes > _MOST_RANGES:
-        refused.append(
-            f"the ranges take {n_bytes:,} bytes, over {_MOST_RANGES:,}: show less."
-        )
+        over = f"{n_bytes:,} bytes, over {_MOST_RANGES:,}"
+        refused.append(f"the ranges take {over}: show less.")
     if refused:
         head = f"{name} is not the same on every machine, so nothing is stored:"
         raise NotebookError("\n  ".join([head, *refused]))
-    return Renewed(book, measures)
+    return book, measures
 
 
 def _write_own(cell: NotebookNode, measure: CellMeasure, *, trains: bool) -> None:
@@ -124,25 +113,19 @@ def _write_own(cell: NotebookNode, measure: CellMeasure, *, trains: bool) -> Non
 
 def _is_as_before(old: NotebookNode, new: NotebookNode, book: NotebookNode) -> bool:
     """Return whether nothing but times and sizes changed."""
-    rules = read_rules(new)
-    measured = read_measured(new, book, rules)
+    measured = read_measured(new, book, read_rules(new))
     aside = {place: None for place, pair in measured.ranges.items() if pair is None}
     exact = replace(measured, is_known=True, trains=False, ranges=aside)
-    told = compare_cell(old.outputs, new.outputs, measured=exact)
-    return not told
+    return not compare_cell(old.outputs, new.outputs, measured=exact)
 
 
 def _find_faults(cell: NotebookNode, *, may_raise: bool) -> list[str]:
-    found = []
-    for output in cell.outputs:
-        if output.output_type == "error" and not may_raise:
-            cure = "If it is meant to fail, give it the tag raises-exception."
-            found.append(f"It shows an error: {output.ename}: {output.evalue}. {cure}")
-        if (n_bytes := len(json.dumps(output).encode())) > _LARGEST:
-            found.append(
-                f"An output has {n_bytes:,} bytes, over {_LARGEST:,}: draw or print less."
-            )
-    return found
+    errors = [out for out in cell.outputs if out.output_type == "error" and not may_raise]
+    found = [f"It shows an error: {e.ename}: {e.evalue}. {_ERROR_CURE}" for e in errors]
+    sizes = [len(json.dumps(output).encode()) for output in cell.outputs]
+    too_large = [n_bytes for n_bytes in sizes if n_bytes > _LARGEST]
+    more = f"bytes, over {_LARGEST:,}: draw or print less."
+    return found + [f"An output has {n_bytes:,} {more}" for n_bytes in too_large]
 
 
 def _tidy(notebook: NotebookNode) -> NotebookNode:
@@ -164,22 +147,19 @@ def _tidy(notebook: NotebookNode) -> NotebookNode:
             if output.output_type == "execute_result":
                 output.execution_count = count
             if output.output_type == "error":
-                output.traceback = [
-                    _FOLDER.sub("", _ANSI.sub("", t)) for t in output.traceback
-                ]
-        cell.outputs = [
-            out for out in cell.outputs if out.get("text", "-") and not is_progress_bar(out)
-        ]
+                trace = (ANSI.sub("", line) for line in output.traceback)
+                output.traceback = [FOLDER.sub("", line) for line in trace]
+        cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET_MIME, None)
-        cell.outputs = [out for out in cell.outputs if out.get("data", "-")]
+        shown = lambda out: out.get("text", "-") and out.get("data", "-")  # noqa: E731
+        cell.outputs = [*filter(shown, cell.outputs)]
     return book
 
 
 def _kept(metadata: NotebookNode) -> NotebookNode:
-    return NotebookNode(
-        {name: said for name, said in metadata.items() if name in _KEPT and said}
-    )
+    kept = {name: said for name, said in metadata.items() if name in _KEPT and said}
+    return NotebookNode(kept)
 
 
 def format_notebook(notebook: NotebookNode) -> str:

@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,8 +23,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from coursekit.nbtest.machines import kernel_environment
+from coursekit.nbtest.shown import ANSI
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _SILENT = logging.Logger("coursekit.nbtest", logging.CRITICAL + 1)  # failures are returned
 
 
@@ -34,9 +34,7 @@ class CellFailure(NamedTuple):
     cell: int | None
     """Counted from 1 among the cells with code; None when no cell had started."""
     error: str
-    """One line: the kind of error and its message."""
     source_line: str = ""
-    """The line that failed; empty when it is not known."""
     traceback: str = ""
 
 
@@ -51,7 +49,7 @@ class NotebookRun:
     peak_bytes: int | None = None
     """Largest resident memory of the kernel; None where it was not measured."""
     failure: CellFailure | None = None
-    trained: frozenset[int] = field(default_factory=frozenset)
+    trained: frozenset[int] = frozenset()
     """Numbers of the cells that ran an optimizer, where they were watched."""
 
 
@@ -73,14 +71,10 @@ class NotebookSession:
         self.notebook = copy.deepcopy(notebook)
         cells = enumerate(self.notebook.cells)
         self.code = [n for n, c in cells if c.cell_type == "code" and c.source.strip()]
-        self.peak_bytes: int | None = None
-        self._timeout = timeout
-        self._arguments = {
-            "cwd": str(folder),
-            "env": kernel_environment(settings),
-            "stdout": subprocess.DEVNULL,  # its own log
-            "stderr": subprocess.DEVNULL,
-        }
+        self.timeout = timeout
+        null = subprocess.DEVNULL  # for the kernel's own log
+        self._arguments = {"cwd": str(folder), "stdout": null, "stderr": null}
+        self._arguments["env"] = kernel_environment(settings)
         self._manager = _ThisPython(log=_SILENT)
         self._client = NotebookClient(
             self.notebook,
@@ -99,9 +93,9 @@ class NotebookSession:
     def start(self) -> CellFailure | None:
         """Start the kernel, and return why it did not start, or None."""
         try:
-            self._run(self._client.async_start_new_kernel(**self._arguments))
+            self._loop.run(self._client.async_start_new_kernel(**self._arguments))
             self._process = getattr(self._manager.provisioner, "process", None)
-            self._run(self._client.async_start_new_kernel_client())
+            self._loop.run(self._client.async_start_new_kernel_client())
         except (OSError, RuntimeError) as error:
             return CellFailure(None, f"The kernel did not start. {error}")
         return None
@@ -111,18 +105,18 @@ class NotebookSession:
         cell, number = self.notebook.cells[index], sum(n <= index for n in self.code)
         self._client.allow_errors = may_raise
         try:
-            self._run(self._client.async_execute_cell(cell, index))
+            self._loop.run(self._client.async_execute_cell(cell, index))
         except CellExecutionError as error:
             raised = [out for out in cell.outputs if out.output_type == "error"]
-            trace = _ANSI.sub("", "\n".join(raised[-1].traceback)) if raised else ""
+            trace = ANSI.sub("", "\n".join(raised[-1].traceback)) if raised else ""
             found = re.search(r"Cell In\s?\[\d+\], line (\d+)", trace)
-            lines = cell.source.splitlines()[int(found[1]) - 1 :] if found else []
-            words = _ANSI.sub("", f"{error.ename}: {error.evalue}").strip()
-            return CellFailure(number, words, lines[0].strip() if lines else "", trace)
+            line = cell.source.splitlines()[int(found[1]) - 1].strip() if found else ""
+            words = ANSI.sub("", f"{error.ename}: {error.evalue}").strip()
+            return CellFailure(number, words, line, trace)
         except CellTimeoutError:
             self.kill()
             return CellFailure(
-                number, f"The cell took longer than {self._timeout:g} seconds."
+                number, f"The cell took longer than {self.timeout:g} seconds."
             )
         except DeadKernelError:
             code = self._process.poll()
@@ -131,21 +125,26 @@ class NotebookSession:
             self.kill()
             memory = " (SIGKILL: often too little memory)" if code == -9 else ""
             return CellFailure(number, f"The kernel died with exit code {code}{memory}.")
-        self.peak_bytes = _peak_bytes(self._process)
         return None
 
     def run_silently(self, code: str) -> None:
         """Execute code that belongs to no cell."""
         request = self._client.kc.execute(code, store_history=False)
-        self._run(self._client.async_wait_for_reply(request))
+        self._loop.run(self._client.async_wait_for_reply(request))
+
+    def peak_bytes(self) -> int | None:
+        """Return the largest resident memory of the running kernel, where Linux keeps it."""
+        status = Path(f"/proc/{getattr(self._process, 'pid', None)}/status")
+        text = status.read_text("ascii", "ignore") if status.exists() else ""
+        found = re.search(r"(?m)^VmHWM:\s+(\d+) kB$", text)
+        return int(found[1]) * 1024 if found else None
 
     def close(self) -> None:
         """End the kernel, and what it started and left behind."""
         try:
             if self._manager.has_kernel:
-                self._run(
-                    self._manager.shutdown_kernel(now=self._process.poll() is not None)
-                )
+                is_dead = self._process.poll() is not None
+                self._loop.run(self._manager.shutdown_kernel(now=is_dead))
         finally:
             if self._client.kc is not None:
                 self._client.kc.stop_channels()
@@ -160,9 +159,6 @@ class NotebookSession:
             with suppress(AttributeError, ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self._loop.run(coroutine)
-
 
 class _ThisPython(AsyncKernelManager):
     """A kernel in this interpreter, whatever is registered under its name."""
@@ -176,12 +172,11 @@ class _ThisPython(AsyncKernelManager):
 def execute_notebook(
     notebook: NotebookNode,
     *,
-    folder: str | os.PathLike[str],
-    settings: Mapping[str, str] | None = None,
-    timeout: float | None = None,
-    on_start: Callable[[NotebookSession], object] | None = None,
-    on_cell: Callable[[int], object] | None = None,
+    on_start: Callable[[NotebookSession], object] = lambda _: None,
+    on_cell: Callable[[int], object] = lambda _: None,
     watch: bool = False,
+    settings: Mapping[str, str] | None = None,
+    **kwargs: Any,
 ) -> NotebookRun:
     """Return the record of a notebook executed from top to bottom in a fresh kernel.
 
@@ -194,17 +189,15 @@ def execute_notebook(
         steps = Path(scratch, "steps")
         steps.touch()
         settings = dict(settings or {}) | ({"COURSEKIT_STEPS": str(steps)} if watch else {})
-        session = NotebookSession(
-            notebook, folder=folder, settings=settings, timeout=timeout
-        )
+        session = NotebookSession(notebook, settings=settings, **kwargs)
         run = NotebookRun(session.notebook, len(session.code))
-        if on_start is not None:
-            on_start(session)
+        on_start(session)
         try:
             run.failure = session.start()
             if watch and run.failure is None:
+                module = "coursekit.nbtest.machines"
                 session.run_silently(
-                    "from coursekit.nbtest import machines as _m; _m.watch_optimizers(); del _m"
+                    f"__import__({module!r}, fromlist='_').watch_optimizers()"
                 )
             for index in session.code if run.failure is None else ():
                 tags = session.notebook.cells[index].metadata.get("tags", ())
@@ -215,21 +208,9 @@ def execute_notebook(
                 if run.failure is not None:
                     break
                 run.n_done += 1
-                if on_cell is not None:
-                    on_cell(run.n_done)
+                run.peak_bytes = session.peak_bytes()
+                on_cell(run.n_done)
         finally:
             session.close()
-    run.seconds, run.peak_bytes = time.perf_counter() - begin, session.peak_bytes
+    run.seconds = time.perf_counter() - begin
     return run
-
-
-def _peak_bytes(process: Any) -> int | None:
-    """Return the largest resident memory of a running process, where Linux keeps it."""
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text(
-            encoding="ascii", errors="ignore"
-        )
-    except (OSError, AttributeError):
-        return None
-    found = re.search(r"(?m)^VmHWM:\s+(\d+) kB$", status)
-    return int(found[1]) * 1024 if found else None

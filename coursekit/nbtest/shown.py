@@ -6,13 +6,13 @@ Text, and the record of numbers that `coursekit.figures` puts beside a picture, 
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 FIGURE_MIME = "application/vnd.coursekit.figure+json"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 PICTURES = ("image/png", "image/jpeg")
+_STREAMS = {"stdout": "what is printed", "stderr": "what is written to stderr"}
 
 
 class Number(NamedTuple):
@@ -73,37 +73,21 @@ _COSTS = re.compile(  # times, dates, rates; sizes in bytes
     rf"|{_COUNT}\s?(?:[kmgtp]i?b|(?:kilo|mega|giga)?bytes?|b)(?:/s)?(?!\w)"
 )
 _COST_HEAD = re.compile(rf"(?i)(?<![\w/])(?:{_WORDS}|(?:\w+/|per )s(?:econd)?)(?![\w/])")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-_S, _NAME = r"[\\/]+", r"[^\s\\/'\"<>:;,()\[\]{}]+"
-_HERE = re.escape(tempfile.gettempdir())
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+# All but the last name of a path from the root, which is another on every machine.
+FOLDER = re.compile(r"(?<![\w.:/\\<~-])(?:[A-Z]:[\\/]|/)(?:[^\s\\/'\"<>]+[\\/])+")
 # What differs from run to run and means nothing, and the word that takes its place.
 _MEANINGLESS = (
-    (_ANSI, ""),
+    (ANSI, ""),
     # hex() of a number that somebody computed is shorter than the addresses of this century.
     (re.compile(r"(?<=\bat )0x[0-9a-fA-F]{4,}|\b0x[0-9a-fA-F]{9,16}\b"), "<address>"),
     (re.compile(r"(?i)\b(pid|process id)(['\"]?\s*[:=#]?\s*)\d+\b"), r"\1\2<pid>"),
-    (
-        re.compile(
-            rf"(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}(?:(?:site|dist)-packages|lib{_S}python3\.\d+)"
-            rf"{_S}({_NAME}(?:{_S}{_NAME})*)(?::\d+)?"
-        ),
-        r"<installed>/\1",
-    ),
-    (
-        re.compile(
-            rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}}"
-            rf"|(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
-            rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE})(?![\w-])"
-        ),
-        "<temp>",
-    ),
-    (re.compile(rf"(?:<temp>{_S})?ipykernel_\d+{_S}\d+\.py"), "<kernel>"),
+    (re.compile(r"\bipykernel_\d+[\\/]\d+\.py"), "<kernel>"),
+    (FOLDER, "<folder>/"),
+    (re.compile(r"\btmp[a-z0-9_]{8}(?!\w)"), "<temp>"),
     # Names that libraries draw for elements of HTML.
-    (
-        re.compile(r"\bT_[0-9a-f]{5,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
-        "<id>",
-    ),
-    (re.compile(r"\b[0-9a-f]{32}\b|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
+    (re.compile(r"\bT_[0-9a-f]{5,}|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
+    (re.compile(r"\b[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\b"), "<id>"),
 )
 _BAR = re.compile(  # tqdm's `45%|####5     | 9/20 [00:01<00:02, 5.1it/s]`, or `9it [00:01, 5.1it/s]`
     r"^[^\n|]*?\d{1,3}%\|[^\n|]*\|[^\n\[]*(?:\[[^\]\n]*\]?)?"
@@ -117,12 +101,6 @@ def text_part(text: str, where: str, *, head: str = "") -> Part:
     """Return a text as one part. Padding and ends of lines are no words.
 
     `head` says what all of its numbers are; by default that is the head of the column.
-
-    Examples
-    --------
-    >>> part = text_part("loss 0.25 after 1.5 s", "")
-    >>> part.words, [(number.value, number.is_cost) for number in part.numbers]
-    (('loss', '#', 'after', '#'), [(0.25, False), (1.5, True)])
     """
     text = text.replace("\r\n", "\n")
     for pattern, word in _MEANINGLESS:
@@ -179,7 +157,7 @@ def says_cost(head: str) -> bool:
 
 def without_progress_bars(text: str) -> str:
     """Return what was written to stderr besides progress bars, also behind one on its line."""
-    bare = _ANSI.sub("", text)
+    bare = ANSI.sub("", text)
     if not _BAR.search(bare):
         return text
     return "".join(f"{line}\n" for line in _BAR.sub("", bare).split("\n") if line.strip())
@@ -199,12 +177,8 @@ def show_outputs(outputs: Sequence[Mapping[str, Any]]) -> list[Output]:
     Progress bars show nothing.
     """
     shown = []
-    for name, where in (
-        ("stdout", "what is printed"),
-        ("stderr", "what is written to stderr"),
-    ):
-        pieces = [out["text"] for out in outputs if out.get("name") == name]
-        text = "".join("".join(piece) for piece in pieces)
+    for name, where in _STREAMS.items():
+        text = "".join("".join(out["text"]) for out in outputs if out.get("name") == name)
         text = without_progress_bars(text) if name == "stderr" else text
         if text.strip():
             shown.append(Output(name, f"{where}: {text.strip()}", [text_part(text, where)]))
@@ -216,9 +190,7 @@ def show_outputs(outputs: Sequence[Mapping[str, Any]]) -> list[Output]:
             parts = [text_part(output["evalue"], "the error's words")]
             shown.append(Output(f"error {output['ename']}", title, parts))
             continue
-        data = {
-            mime: content for mime, content in output["data"].items() if mime != WIDGET_MIME
-        }
+        data = {mime: said for mime, said in output["data"].items() if mime != WIDGET_MIME}
         plain = "".join(data.get("text/plain", ""))
         title = f"{' '.join(plain.split())[:80]} ({', '.join(sorted(data))})"
         if FIGURE_MIME in data:  # says it better than pixels
@@ -227,9 +199,7 @@ def show_outputs(outputs: Sequence[Mapping[str, Any]]) -> list[Output]:
             compared = ["text/plain"]  # a table, of which the text has the same cells
         else:
             compared = sorted(data)
-        parts = [
-            part for mime in compared for part in _data_parts(mime, data.get(mime, ""))
-        ]
+        parts = [p for mime in compared for p in _data_parts(mime, data.get(mime, ""))]
         picture = next(("".join(data[mime]) for mime in PICTURES if mime in data), "")
         shown.append(Output(f"display of {', '.join(sorted(data))}", title, parts, picture))
     return shown
@@ -247,23 +217,10 @@ def _data_parts(mime: str, content: Any) -> Iterator[Part]:
 
 
 _MEMBERS = ("axes", "lines", "bars", "patches", "points", "images")
-_DRAWN = frozenset(
-    [
-        "x_limits",
-        "y_limits",
-        "x",
-        "y",
-        "values",
-        "at",
-        "base",
-        "heights",
-        "extent",
-        "scale",
-        "box",
-        "texts_at",
-        "grid",
-        "contrast",
-    ]
+_PIXELS = ("grid", "contrast")
+_DRAWN = (
+    *("x_limits", "y_limits", "x", "y", "values", "at", "base", "heights", "extent"),
+    *("scale", "box", "texts_at", *_PIXELS),
 )
 _FOLLOW = ("x_limits", "y_limits", "texts_at")  # the other numbers, with some margin
 _ALONG = {"x": ("x_limits", "x", "at"), "y": ("y_limits", "y", "base", "heights")}
@@ -303,8 +260,8 @@ def _drawn_part(field: str, text: str, where: str, head: str) -> Part:
         unit = 1e-4 * max(abs(value), 0.01 * largest)
         if field in _FOLLOW:
             unit = 2e-4 * largest
-        if field in {"grid", "contrast"}:  # thousandths of a scale that has 255 steps
+        if field in _PIXELS:  # thousandths of a scale that has 255 steps
             unit = 4.1
-        number = Number(f"{value:g}", value, unit, "drawn", "%" in head, says_cost(head))
-        numbers.append(number)
+        is_cost = says_cost(head)
+        numbers.append(Number(f"{value:g}", value, unit, "drawn", "%" in head, is_cost))
     return Part(where, text, (size,), tuple(numbers))

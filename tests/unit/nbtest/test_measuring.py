@@ -150,26 +150,26 @@ def run_on(notebook, n_machines):
 
 
 def test_a_refresh_stores_outputs_and_ranges_and_a_second_one_changes_nothing():
-    first = renew(lesson(), run_on(lesson(), 3), name="01")
-    text = format_notebook(first.notebook)
-    cells = code_cells(first.notebook)
+    first, _ = renew(lesson(), run_on(lesson(), 3), name="01")
+    text = format_notebook(first)
+    cells = code_cells(first)
     assert cells[1].outputs[0].text == "loss 0.5\n"
     assert own_metadata(cells[1])["ranges"] == {"0": "0 0.02"}
     assert own_metadata(cells[2])["ranges"] == {"0": "any"}
-    assert own_metadata(first.notebook)["measured"]["runs"] == 3
+    assert own_metadata(first)["measured"]["runs"] == 3
     assert own_metadata(cells[0])["exercise"] == "01.1"  # what somebody wrote stays
     assert "Ada" not in text
     assert "colab" not in text
     stored = nbformat.reads(text, as_version=4)
-    second = renew(stored, run_on(stored, 3), name="01")
-    assert format_notebook(second.notebook) == text
-    measured = read_measured(cells[1], first.notebook, read_rules(cells[1]))
+    second, _ = renew(stored, run_on(stored, 3), name="01")
+    assert format_notebook(second) == text
+    measured = read_measured(cells[1], first, read_rules(cells[1]))
     assert measured.is_known
     assert measured.trains  # its number moved
 
 
 def test_one_run_makes_a_draft_that_says_so():
-    draft = renew(lesson(), run_on(lesson(), 1), name="01").notebook
+    draft, _ = renew(lesson(), run_on(lesson(), 1), name="01")
     assert own_metadata(draft)["measured"]["runs"] == 1
 
 
