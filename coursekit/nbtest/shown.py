@@ -84,6 +84,7 @@ _MEANINGLESS = (
     (re.compile(r"(?i)\b(pid|process id)(['\"]?\s*[:=#]?\s*)\d+\b"), r"\1\2<pid>"),
     (re.compile(r"\bipykernel_\d+[\\/]\d+\.py"), "<kernel>"),
     (FOLDER, "<folder>/"),
+    (re.compile(r"(?<=\w\.py):\d+(?=:)"), ""),
     (re.compile(r"\btmp[a-z0-9_]{8}(?!\w)"), "<temp>"),
     # Names that libraries draw for elements of HTML.
     (re.compile(r"\bT_[0-9a-f]{5,}|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
