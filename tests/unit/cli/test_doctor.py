@@ -88,7 +88,7 @@ def test_a_package_that_is_too_old_is_named_with_the_command(visit, monkeypatch)
     monkeypatch.setattr(doctor, "version", lambda name: versions.get(name, "99"))
     found = {finding.name: finding for finding in doctor.examine()}["packages"]
     assert found.is_fatal
-    assert 'pip install "torch>=2.6"' in found.mend
+    assert 'pip install "torch>=2.10"' in found.mend
     assert "numpy" not in found.mend
 
 
