@@ -10,15 +10,23 @@ assets
 datasets
     `ImageSet`, drawn worlds, bundled and downloaded data, splits and loaders.
 models
-    The networks that the lessons build.
+    The networks that the lessons build, the shipped ones, and their heads.
+transforms
+    Augmentations of our own, and the presets that belong to a network.
 training
-    `Trainer`, its callbacks, metrics and checkpoints.
+    `Trainer`, its callbacks, freezing and metrics.
 inspection
-    Receptive fields: what a network looks at.
+    What a network computes, costs, remembers and looks at.
+features
+    Embeddings, nearest neighbors, probes and zero-shot classification.
 figures
     Every figure of the course, as a matplotlib `Figure`.
+recipes
+    How the shipped weights are made, and comparisons over seeds.
 course
-    The table of lessons, the catalog of roles, and the checks of the exercises.
+    The table of lessons, the roles of data and models, and the checks of the exercises.
+nbtest
+    Notebooks as tests: several emulated machines, measured ranges.
 cli
     The ``coursekit`` command.
 """
