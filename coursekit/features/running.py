@@ -17,7 +17,7 @@ from coursekit.features.taking import Place, Pool, Taker
 from coursekit.inspection.stand_in import device_of, unwrap
 from coursekit.training.checks import explain_forward
 from coursekit.training.engine import Engine, EngineSettings
-from coursekit.training.trainer import inference
+from coursekit.training.records import inference
 
 __all__ = ["Runner", "choose_batch_size", "inner_model", "make_engine", "ready"]
 

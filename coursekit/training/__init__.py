@@ -1,7 +1,6 @@
 """Training: `Trainer` and what it is given, freezing, metrics."""
 
 from coursekit.training.callbacks import Callback, EarlyStopping, TensorBoardLogger
-from coursekit.training.contrastive import contrastive_loss
 from coursekit.training.metrics import (
     TopPredictions,
     accuracy,
@@ -15,7 +14,8 @@ from coursekit.training.parameters import (
     report_parameters,
     unfreeze,
 )
-from coursekit.training.trainer import Checkpoint, History, Trainer, TrainSettings
+from coursekit.training.records import Checkpoint, History, TrainSettings
+from coursekit.training.trainer import Trainer
 from coursekit.training.unfreezing import GradualUnfreezing
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "accuracy",
-    "contrastive_loss",
     "freeze",
     "parameter_groups",
     "report_parameters",

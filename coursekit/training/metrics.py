@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from coursekit.errors import DataError, SettingsError, ShapeError
@@ -63,6 +64,75 @@ def find_metrics(metrics: Iterable[str | MetricFunction]) -> dict[str, MetricFun
 
 def _classes(labels: Tensor, logits: Tensor) -> Tensor:
     return labels.argmax(1) if labels.ndim == logits.ndim else labels
+
+
+class SampleSums:
+    """Sums over the samples of an epoch, so that a short last batch counts for what it holds."""
+
+    def __init__(self, names: Sequence[str], accelerator: Accelerator, device: Any) -> None:
+        self.names, self.accelerator, self.device = names, accelerator, device
+        # Reading a number makes a program wait for its device, and for other processes.
+        is_alone = device.type == "cpu" and accelerator.num_processes == 1
+        self.read_every = 1 if is_alone else 50
+        self.totals, self.n_samples, self.weight = [0.0] * len(names), 0.0, 0.0
+        self.losses: list[float] = []
+        self._waiting: list[tuple[float, int, list[Tensor]]] = []
+
+    def add(self, weight: float, n_samples: int, values: list[Tensor]) -> None:
+        """Count a batch: its mean loss, whose denominator is `weight`, and its metrics' sums."""
+        self._waiting.append((weight, n_samples, values))
+        if len(self._waiting) >= self.read_every:
+            self.read()
+
+    def read(self) -> list[float]:
+        """Read what is still on the device; return the loss of each batch."""
+        if not self._waiting:
+            return self.losses
+        waiting, self._waiting = self._waiting, []
+        if self.device.type == "cpu":
+            table = [[value.item() for value in values] for _, _, values in waiting]
+        else:
+            table = torch.stack(
+                [torch.stack([v.float() for v in vs]) for *_, vs in waiting]
+            )
+            table = table.tolist()
+        rows = [
+            [weight, n_samples, weight * loss, *sums]
+            for (weight, n_samples, _), (loss, *sums) in zip(waiting, table, strict=True)
+        ]
+        if self.accelerator.num_processes > 1:
+            sums = torch.tensor(rows, dtype=torch.float64, device=self.device)
+            rows = self.accelerator.reduce(sums, reduction="sum").tolist()
+        for weight, n_samples, *values in rows:
+            self.weight += weight
+            self.n_samples += n_samples
+            self.losses.append(values[0] / weight)
+            self.totals = [old + new for old, new in zip(self.totals, values, strict=True)]
+        return self.losses
+
+    def means(self) -> dict[str, float]:
+        """Return the mean loss, and the mean of each metric over samples."""
+        self.read()
+        counts = [self.weight] + [self.n_samples] * (len(self.names) - 1)
+        table = zip(self.names, self.totals, counts, strict=True)
+        return {name: total / count for name, total, count in table}
+
+
+def loss_denominator(loss: Callable, labels: Tensor, where: str) -> float:
+    """Return what the mean of `loss` was divided by: samples, or their weights."""
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is None or labels.is_floating_point() or labels.ndim != 1:
+        return len(labels)
+    counted = labels[labels != ignored] if (labels == ignored).any() else labels
+    if not len(counted):
+        msg = (
+            f"In {where}: all labels are {ignored}, which the loss ignores (ignore_index)."
+        )
+        raise DataError(msg)
+    weights = getattr(loss, "weight", None)
+    if weights is None or not 0 <= counted.min() <= counted.max() < len(weights):
+        return len(counted)
+    return weights[counted.to(weights.device)].sum().item()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
