@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 from coursekit.datasets import ImageSet, Loader, make_loader
 from coursekit.errors import DataError, SettingsError
 from coursekit.training.batches import batches_of
-from coursekit.training.randomness import kept_random_states
+from coursekit.training.records import kept_random_states
 
 __all__ = ["Feed", "open_feed", "split_batch"]
 

@@ -15,10 +15,9 @@ from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.features.standin import fast_copy
 from coursekit.features.taking import Place, Pool, Taker
 from coursekit.inspection.stand_in import device_of, unwrap
-from coursekit.training import TrainSettings
 from coursekit.training.checks import explain_forward
-from coursekit.training.engine import Engine
-from coursekit.training.loop import inference
+from coursekit.training.engine import Engine, EngineSettings
+from coursekit.training.records import inference
 
 __all__ = ["Runner", "choose_batch_size", "inner_model", "make_engine", "ready"]
 
@@ -67,7 +66,7 @@ def make_engine(
     place = choose_device(None if device is None else str(device))
     if precision == "bfloat16" and not has_bfloat16(place):
         precision = "float32"
-    return Engine(TrainSettings(precision=_PRECISIONS[precision]), place)
+    return Engine(EngineSettings(precision=_PRECISIONS[precision]), place)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -10,9 +10,8 @@ Strategies of transfer compared: `compare_strategies` with `TransferSettings`, b
 
 from coursekit.recipes.augmentation_record import AugmentationComparison, AugmentationRun
 from coursekit.recipes.augmentations import AugmentationSettings, compare_augmentations
-from coursekit.recipes.backbone import BackboneRecipe, train_backbone
+from coursekit.recipes.backbone import BackboneRecipe, ShippedModel, train_backbone
 from coursekit.recipes.clip import ClipRecipe, train_clip
-from coursekit.recipes.shipping import ShippedModel
 from coursekit.recipes.strategies import STRATEGIES, compare_strategies
 from coursekit.recipes.strategy_record import StrategyComparison, StrategyRun
 from coursekit.recipes.strategy_settings import TransferSettings

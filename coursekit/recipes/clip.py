@@ -1,11 +1,12 @@
-"""The recipe of the small CLIP: drawn pictures and their captions, in one space.
+"""Make the small CLIP: its training, its loss, and what it can do.
 
 It sees all 28 shapes, but never a held-out pair of shape and color. The image tower starts
-from the shipped backbone. Nothing here knows who uses the weights.
+from the shipped backbone.
 """
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,24 +18,42 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from coursekit.datasets import HELD_OUT_PAIRS, make_loader, make_shapes
-from coursekit.errors import SettingsError
-from coursekit.recipes.clip_accuracies import measure_clip
-from coursekit.recipes.clip_texts import (
+from coursekit.datasets import (
+    HELD_OUT_PAIRS,
+    ImageSet,
+    make_loader,
+    make_shapes,
+)
+from coursekit.features import (
+    Embeddings,
+    embed_images,
+    embed_texts,
+    recall_at_k,
+    zero_shot_classifier,
+)
+from coursekit.recipes.backbone import (
+    ShippedModel,
+    check_recipe,
+    command_of,
+    write_shipped,
+)
+from coursekit.recipes.captions import (
     ATTRIBUTES,
     WORDS_FILE,
     draw_caption,
     write_clip_files,
 )
-from coursekit.recipes.shipping import ShippedModel, write_shipped
 from coursekit.seeds import derive_seed, seeded
-from coursekit.training import Trainer, TrainSettings, contrastive_loss
+from coursekit.training import Trainer, TrainSettings
 
 __all__ = ["ClipRecipe", "train_clip"]
 
 _NAME = "clip_small"
 _WEIGHTS = "open_clip_model.safetensors"  # the name that open_clip looks for first
 _LARGEST_SCALE = 100.0
+_STARTS = {"seen": 20_000_000, "held-out": 30_000_000}  # no training set reaches that far
+_PROMPTS = {"shapes": "a {}", "colors": "a {} object", "sizes": "a {} object"}
+_N_RETRIEVED = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +74,6 @@ class ClipRecipe:
         Fresh pictures of either kind that the accuracies are measured on.
     seed : int
         Of the pictures, the first weights, the order and the captions.
-
-    Raises
-    ------
-    SettingsError
-        If a number is not positive (the seed: negative), or there are fewer pictures than
-        make a batch.
     """
 
     n_images: int = 120_000
@@ -74,16 +87,7 @@ class ClipRecipe:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not getattr(self, name) > 0 and name != "seed":
-                msg = f"{name} must be positive, got {getattr(self, name)!r}."
-                raise SettingsError(msg)
-        if self.seed < 0 or self.n_images < self.batch_size:
-            msg = (
-                "A recipe needs a seed of 0 or more and at least one full batch of pictures, "
-                f"got seed={self.seed}, n_images={self.n_images}, batch_size={self.batch_size}."
-            )
-            raise SettingsError(msg)
+        check_recipe(self)
 
 
 def train_clip(
@@ -260,13 +264,6 @@ def _opponents(is_same: Tensor, named: Tensor) -> list[tuple[float, Tensor]]:
 
 
 def _about(recipe: ClipRecipe) -> dict[str, str]:
-    defaults = ClipRecipe()
-    options = {"images": "n_images", "epochs": "n_epochs", "seed": "seed"}
-    changed = [
-        f" --{option} {getattr(recipe, field)}"
-        for option, field in options.items()
-        if getattr(recipe, field) != getattr(defaults, field)
-    ]
     return {
         "Architecture": "open_clip: image tower `coursekit_resnet8` for 32 x 32, text tower of 2 "
         f"layers, width 64, {recipe.context_length} tokens; embeddings of {recipe.embed_dim}",
@@ -280,5 +277,88 @@ def _about(recipe: ClipRecipe) -> dict[str, str]:
         f"temperature, AdamW, one cycle up to {recipe.max_lr:g}, weight decay "
         f"{recipe.weight_decay:g}",
         "Seed": str(recipe.seed),
-        "Command": f"`coursekit train clip{''.join(changed)}`",
+        "Command": command_of("clip", recipe),
     }
+
+
+def contrastive_loss(
+    image_features: Tensor,
+    text_features: Tensor,
+    *,
+    scale: Tensor | float,
+    ignore: Tensor | None = None,
+) -> Tensor:
+    """Return how badly each image finds its own text, and each text its own image.
+
+    Row i of both (n_pairs, n_features) belongs together, and is of length 1. `scale` is the
+    inverse of the temperature. `ignore` (n_pairs, n_pairs) marks images and texts that shall
+    not count as a wrong pair, for instance because text j is also true of image i. The mean of
+    two cross-entropies [1]_, figure 3.
+
+    References
+    ----------
+    .. [1] Radford et al., "Learning Transferable Visual Models From Natural Language
+       Supervision", ICML 2021. https://arxiv.org/abs/2103.00020
+
+    Examples
+    --------
+    >>> features = torch.eye(4)
+    >>> round(float(contrastive_loss(features, features, scale=100.0)), 4)
+    0.0
+    """
+    logits = scale * image_features @ text_features.T
+    own = torch.arange(len(logits), device=logits.device)
+    if ignore is not None:
+        wrong = ignore.logical_and(own[:, None] != own)
+        logits = logits.masked_fill(wrong, -torch.inf)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
+def measure_clip(
+    model: nn.Module, tokenizer: Callable[[list[str]], Tensor], *, n_images: int, seed: int
+) -> dict[str, float]:
+    """Return accuracies by what is asked, such as ``"shapes of held-out pairs"``.
+
+    Of `n_images` fresh pictures of seen pairs and as many of held-out pairs; recalls are over
+    the first 500 of each.
+    """
+    reached = {}
+    for pairs in _STARTS:
+        images = draw_pairs(pairs, n_images, seed=seed)
+        embedded = embed_images(model, images, progress_bar=False)
+        for what, prompt in _PROMPTS.items():
+            kind = what.removesuffix("s")
+            names = ATTRIBUTES[kind]
+            classifier = zero_shot_classifier(model, tokenizer, names, prompts=prompt)
+            truth = torch.tensor([names.index(name) for name in images.attributes[kind]])
+            found = classifier.predict(embedded).cpu() == truth
+            reached[f"{what} of {pairs} pairs"] = float(found.float().mean())
+        reached[f"text-to-image recall@5 of {pairs} pairs"] = _recall(
+            model, tokenizer, images, embedded
+        )
+    return reached
+
+
+def draw_pairs(pairs: str, n_images: int, *, seed: int) -> ImageSet:
+    """Return fresh pictures of the pairs that are ``"seen"`` in training, or ``"held-out"``."""
+    every = {
+        (shape, color) for shape in ATTRIBUTES["shape"] for color in ATTRIBUTES["color"]
+    }
+    excluded = HELD_OUT_PAIRS if pairs == "seen" else sorted(every - set(HELD_OUT_PAIRS))
+    return make_shapes(
+        n_images,
+        seed=seed,
+        start=_STARTS[pairs],
+        shapes=ATTRIBUTES["shape"],
+        exclude_pairs=excluded,
+    )
+
+
+def _recall(
+    model: nn.Module, tokenizer: Callable, images: ImageSet, embedded: Embeddings
+) -> float:
+    n_rows = min(_N_RETRIEVED, len(images))
+    texts = embed_texts(model, tokenizer, images.captions[:n_rows]).cpu()
+    return recall_at_k(texts, embedded.embeddings[:n_rows], k=(min(5, n_rows),)).popitem()[
+        1
+    ]

@@ -19,7 +19,7 @@ from torch.utils.data import (
 
 from coursekit.datasets import Loader
 from coursekit.errors import DataError, SettingsError
-from coursekit.training.randomness import get_random_states, set_random_states
+from coursekit.training.records import get_random_states, set_random_states
 
 __all__ = ["Batches", "batches_of"]
 

@@ -1,11 +1,10 @@
 """Callbacks: what the trainer calls while it works.
 
-Nothing here knows how the trainer does it. A callback is called by our loop; a *hook* is
-called by PyTorch inside a model.
+A callback is called by our loop; a *hook* is called by PyTorch inside a model.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coursekit.errors import SettingsError
@@ -13,7 +12,7 @@ from coursekit.errors import SettingsError
 if TYPE_CHECKING:
     from coursekit.training.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping"]
+__all__ = ["Callback", "EarlyStopping", "TensorBoardLogger"]
 
 
 class Callback:
@@ -37,7 +36,7 @@ class Callback:
         """After the loss of a batch, before its gradients. Knows: epoch, step, loss."""
 
     def on_backward_end(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """After the gradients, before they are clipped and used. Knows: epoch, step."""
+        """After the gradients, before they are used. Knows: epoch, step."""
 
     def on_step_end(self, trainer: "Trainer", **kwargs: Any) -> None:
         """After the weights changed. Knows: epoch, step, loss (a tensor)."""
@@ -60,79 +59,80 @@ class Callback:
 
 
 class EarlyStopping(Callback):
-    """Stops training when a value has not improved for some epochs.
-
-    It looks only at the history, so a resumed training stops where an uninterrupted one
-    would.
+    """Stops training when a column of the history has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str, default="val_loss"
-        A column of the history.
+        Small values are good for names that end in ``loss``, large ones otherwise.
     patience : int, default=3
         Epochs without a new best value after which training stops.
-    mode : {"min", "max"}, optional
-        Whether small or large is good. By default small for names that end in ``loss``.
-    min_delta : float, default=0.0
-        How much better a value must be to count.
-
-    Raises
-    ------
-    SettingsError
-        If a number is out of range.
     """
 
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        *,
-        patience: int = 3,
-        mode: str | None = None,
-        min_delta: float = 0.0,
-    ) -> None:
-        if patience < 1 or min_delta < 0:
-            msg = (
-                "patience must be at least 1 and min_delta not negative, got "
-                f"{patience} and {min_delta}."
-            )
+    def __init__(self, monitor: str = "val_loss", *, patience: int = 3) -> None:
+        if patience < 1:
+            msg = f"patience must be at least 1, got {patience}."
             raise SettingsError(msg)
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
-        self.sign = sign_of(monitor, mode)
+        self.monitor, self.patience = monitor, patience
 
     def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
         """Stop at once a training that had been stopped when it was saved."""
         self.on_epoch_end(trainer)
 
     def on_epoch_end(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
-        """Stop when the patience is over."""
-        best, waited = math.inf, 0
+        """Stop when the patience is over; only the history decides, so resuming can, too."""
+        best, waited, sign = math.inf, 0, sign_of(self.monitor)
         for value in trainer.history.column(self.monitor):
-            if self.sign * value < best - self.min_delta:
-                best, waited = self.sign * value, 0
-            else:
-                waited += 1
+            best, waited = (sign * value, 0) if sign * value < best else (best, waited + 1)
         if waited >= self.patience:
             trainer.stop(f"{self.monitor} has not improved for {waited} epochs")
 
 
-def sign_of(monitor: str, mode: str | None) -> int:
+class TensorBoardLogger(Callback):
+    """Writes the loss of every step, and every column of the history after each epoch.
+
+    Look at them with ``tensorboard --logdir FOLDER``; take a folder for each training, so
+    that it shows them side by side.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.writer, self.n_written = None, 0
+
+    def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
+        """Open the file; hide what an interrupted training wrote after its checkpoint."""
+        from torch.utils.tensorboard import SummaryWriter  # seconds, paid by those who log
+
+        self.n_written = len(trainer.history.step_losses)
+        if trainer.accelerator.is_main_process:
+            purge_step = self.n_written + 1 if self.n_written else None
+            self.writer = SummaryWriter(self.folder, purge_step=purge_step)
+
+    def on_epoch_end(self, trainer: "Trainer", **kwargs: Any) -> None:
+        """Write the epoch's row, and the losses of its steps."""
+        if self.writer is None:
+            return
+        losses = trainer.history.step_losses
+        for step in range(self.n_written, len(losses)):
+            self.writer.add_scalar("step/loss", losses[step], step + 1)
+        for name, value in kwargs["row"].items():
+            if name != "epoch":
+                self.writer.add_scalar(f"epoch/{name}", value, len(losses))
+        self.n_written = len(losses)
+        self.writer.flush()
+
+    def on_fit_end(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
+        """Close the file."""
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+def sign_of(monitor: str, mode: str | None = None) -> int:
     """Return 1 if small values of `monitor` are good, -1 if large ones are."""
     if mode not in (None, "min", "max"):
         msg = f"mode must be 'min', 'max' or None, got {mode!r}."
         raise SettingsError(msg)
-    if mode is None:
-        mode = "min" if monitor.endswith(("loss", "error")) else "max"
-    return 1 if mode == "min" else -1
-
-
-def find_listeners(callbacks: Sequence[Callback]) -> dict[str, list[Callable[..., None]]]:
-    """Return for each event the methods that were overridden, in order."""
-    return {
-        event: [
-            getattr(callback, event)
-            for callback in callbacks
-            if getattr(type(callback), event, None) is not getattr(Callback, event)
-        ]
-        for event in vars(Callback)
-        if event.startswith("on_")
-    }
+    return (
+        1 if mode == "min" or (mode is None and monitor.endswith(("loss", "error"))) else -1
+    )

@@ -7,6 +7,7 @@ everything else that a trainer does, and because its precision is one for a whol
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -16,9 +17,16 @@ from torch import Tensor, nn
 
 from coursekit.devices import choose_device
 from coursekit.errors import SettingsError
-from coursekit.training.settings import TrainSettings
 
-__all__ = ["Engine", "kept_modes"]
+__all__ = ["Engine", "EngineSettings", "kept_modes"]
+
+
+class EngineSettings(NamedTuple):
+    """What `coursekit.features` asks of an engine."""
+
+    precision: str = "no"
+    clip_norm: float | None = None
+    channels_last: bool | None = None
 
 
 class Engine:
@@ -26,7 +34,7 @@ class Engine:
 
     Parameters
     ----------
-    settings : TrainSettings
+    settings : EngineSettings
     device : torch.device or str, optional
         Without it, the fastest at hand; several processes have one each.
 
@@ -37,7 +45,7 @@ class Engine:
     """
 
     def __init__(
-        self, settings: TrainSettings, device: torch.device | str | None = None
+        self, settings: EngineSettings, device: torch.device | str | None = None
     ) -> None:
         self.settings = settings
         self.device = choose_device(str(device) if device is not None else None)

@@ -1,33 +1,49 @@
-"""`Trainer`: fit, evaluate, predict.
-
-The loop itself is in `loop`; device, precision and processes are the `Engine`'s, sums the
-`Tally`'s, files the `Checkpoint`'s. Nothing here knows how those work.
-"""
+"""`Trainer`: fit, evaluate and predict, in one process or several."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.state import is_initialized
+from accelerate.utils import broadcast, gather_object, synchronize_rng_states
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm.auto import tqdm
 
-from coursekit.errors import SettingsError
+from coursekit.devices import choose_device
+from coursekit.errors import DataError, SettingsError, ShapeError, TrainingError
 from coursekit.training import checks
-from coursekit.training.batches import Batch, Batches, batches_of, check_can_resume
-from coursekit.training.callbacks import Callback, find_listeners
-from coursekit.training.checkpoints import Checkpoint
-from coursekit.training.engine import Engine, kept_modes
-from coursekit.training.forward import ForwardPass
-from coursekit.training.history import History
-from coursekit.training.loop import end_epoch, evaluate, inference, train_epoch
-from coursekit.training.metrics import MetricFunction, find_metrics
-from coursekit.training.progress import Progress
-from coursekit.training.settings import TrainSettings
-from coursekit.training.states import Position, set_random_state, set_state
-from coursekit.training.tally import Tally
+from coursekit.training.callbacks import Callback
+from coursekit.training.metrics import (
+    MetricFunction,
+    SampleSums,
+    find_metrics,
+    loss_denominator,
+)
+from coursekit.training.parameters import hold_statistics
+from coursekit.training.records import (
+    Checkpoint,
+    History,
+    TrainSettings,
+    as_channels_last,
+    choose_layout,
+    generators_of,
+    get_state,
+    inference,
+    kept_modes,
+    set_random_states,
+    set_state,
+)
 
 __all__ = ["Trainer"]
+
+Batch = tuple[Tensor, Tensor]
+_NO_CHECKPOINT = "Tell the trainer where: Trainer(..., checkpoint=Checkpoint(folder))."
 
 
 class Trainer:
@@ -36,38 +52,34 @@ class Trainer:
     Parameters
     ----------
     model : Module
-        Gives logits of shape (n, n_classes). It is moved to the device and trained in place.
-    optimizer : torch.optim.Optimizer
-        Of the model's parameters.
+        Gives logits of shape (n, n_classes), or a tuple that begins with them. It is moved to
+        the device and trained in place.
+    optimizer : torch.optim.Optimizer, optional
+        Of the model's parameters; needed to train, not to evaluate or predict.
     loss : callable, default=CrossEntropyLoss()
         Takes what the model returns and labels, returns their mean over the batch.
     metrics : sequence of str or callable, default=("accuracy",)
-        See `find_metrics`. All are averaged over samples.
+        "accuracy", "top5_accuracy", or functions of logits and labels that return one number
+        for each sample. All are averaged over samples.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-        Moves on after every epoch or step, as the settings say.
+        Moves on after every epoch or step, as the settings say. `ReduceLROnPlateau` is given
+        the loss, with ``mode="max"`` the first metric; of the validation data if there are any.
     callbacks : sequence of Callback
         Called in this order.
     checkpoint : Checkpoint, optional
-        Where and when training is saved.
-    settings : TrainSettings
+    settings : TrainSettings, optional
     device : torch.device or str, optional
         By default the fastest at hand.
 
-    Raises
-    ------
-    TrainingError
-        If the model has no parameters to train, or they are not the optimizer's.
-
     Notes
     -----
-    Under ``torchrun`` every process runs the same lines. A batch is then shared by all of
-    them, so the loss curve is that of one process (but for batch normalization, whose
-    statistics are those of a process).
+    Under ``torchrun`` or ``accelerate launch`` every process runs the same lines, reads the same
+    batches and trains on its rows of each, so the loss curve is that of one process (but for
+    batch normalization, whose statistics are those of a process).
 
     Examples
     --------
-    >>> from coursekit.datasets import make_loader
-    >>> loader = make_loader((torch.eye(4), torch.arange(4)), batch_size=2)
+    >>> loader = [(torch.eye(4), torch.arange(4))]
     >>> model = nn.Linear(4, 4)
     >>> optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
     >>> quiet = TrainSettings(progress_bar=False)
@@ -78,7 +90,7 @@ class Trainer:
         self,
         model: nn.Module,
         *,
-        optimizer: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer | None = None,
         loss: Callable[[Any, Tensor], Tensor] | None = None,
         metrics: Sequence[str | MetricFunction] = ("accuracy",),
         scheduler: Any = None,
@@ -88,17 +100,25 @@ class Trainer:
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings or TrainSettings()
-        self.engine = Engine(self.settings, device)
         self.loss = nn.CrossEntropyLoss() if loss is None else loss
-        checks.check_optimizer(model, optimizer, self.loss)
-        self.model = model.to(self.engine.device)
+        if optimizer is not None:
+            checks.check_optimizer(model, optimizer, self.loss)
+        self.device = choose_device(None if device is None else str(device))
+        # Only the first Accelerator of a program may have options; all share one state.
+        first = {"cpu": self.device.type == "cpu", "mixed_precision": "no"}
+        self.accelerator = Accelerator(**({} if is_initialized() else first))
+        self.n_processes = self.accelerator.num_processes
+        if self.n_processes > 1:
+            self.device = self.accelerator.device
+        self.model = model.to(self.device)
         if isinstance(self.loss, nn.Module):
-            self.loss.to(self.engine.device)
+            self.loss.to(self.device)
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.forward = ForwardPass(self.engine, self.loss, find_metrics(metrics))
+        self.metrics = find_metrics(metrics)
         self.callbacks, self.checkpoint = tuple(callbacks), checkpoint
-        self._listeners = find_listeners(self.callbacks)
-        self._forget()
+        self.history, self.n_steps = History(), 0
+        self._layout: torch.memory_format | None = None
+        self._lr = math.nan
 
     def fit(
         self,
@@ -112,9 +132,9 @@ class Trainer:
 
         Parameters
         ----------
-        train_loader : Loader or DataLoader
-            What `make_loader` returns, a torch DataLoader, or another iterable of pairs.
-        validation : Loader or DataLoader, optional
+        train_loader : Loader, DataLoader or list of pairs
+            Gives pairs of inputs and labels.
+        validation : Loader, DataLoader or list of pairs, optional
             Evaluated after each epoch.
         n_epochs : int
             Of the whole training, those before a resumption included.
@@ -126,75 +146,64 @@ class Trainer:
         -------
         History
             Also when it was interrupted (Ctrl-C): then with the epochs that were finished.
-
-        Raises
-        ------
-        SettingsError
-            If `n_epochs` is below 1, or `resume` is asked for without a checkpoint.
-        TrainingError
-            If the loss is NaN or infinite, or a checkpoint does not fit the model.
-        ShapeError, DataError
-            If a batch does not fit the model, or there is none. The message names it.
         """
-        if n_epochs < 1:
-            msg = f"n_epochs must be at least 1, got {n_epochs}."
-            raise SettingsError(msg)
-        batches = self._batches(train_loader)
-        held_out = None if validation is None else self._batches(validation)
-        saved = self._load(train_loader, resume=resume)
-        self._forget()
-        position = set_state(self, saved, batches) if saved else Position()
-        self.is_first_save = saved is None
-        wrapped = self.engine.wrap(self.model)
-        with kept_modes(self.model), self._bar(n_epochs, batches) as bar:
+        self._check_fit(train_loader, validation, n_epochs, resume=resume)
+        self.history, self.n_steps, self._sums = History(), 0, self._new_sums()
+        saved = None
+        if resume and self.checkpoint.path("last").exists():
+            saved = self.checkpoint.load("last")
+            set_state(self, saved)
+        trained = self.model
+        if self.n_processes > 1:
+            trained = self.accelerator.prepare_model(self.model, device_placement=False)
+        n_batches = _length(train_loader)
+        bar = tqdm(
+            total=None if n_batches is None else n_epochs * n_batches,
+            initial=len(self.history) * (n_batches or 0),
+            unit="batch",
+            desc="training",
+            disable=not (self.settings.progress_bar and self.accelerator.is_main_process),
+        )
+        with kept_modes(self.model), bar:
             try:
-                self.tell("on_fit_begin", n_epochs=n_epochs)
+                self._tell("on_fit_begin", n_epochs=n_epochs)
                 if saved:
-                    engine = self.engine
-                    set_random_state(
-                        saved, batches, rank=engine.rank, n_processes=engine.n_processes
-                    )
-                while position.epoch <= n_epochs and not self.history.stopped:
-                    row = train_epoch(self, wrapped, batches, position, bar)
-                    position = end_epoch(self, row, batches, held_out, position, bar)
+                    rank = min(self.accelerator.process_index, len(saved["random"]) - 1)
+                    set_random_states(saved["random"][rank])
+                    for own, was in zip(
+                        generators_of(train_loader), saved["generators"], strict=True
+                    ):
+                        own.set_state(was)
+                for epoch in range(len(self.history) + 1, n_epochs + 1):
+                    if self.history.stopped:
+                        break
+                    bar.set_description_str(f"epoch {epoch}/{n_epochs}", refresh=False)
+                    self._fit_epoch(trained, train_loader, validation, epoch, bar)
             except KeyboardInterrupt:  # a second one, from here on, ends the program
-                self._note_interruption(position)
+                self._add_losses(self._sums.read())
+                self.stop(f"interrupted in epoch {len(self.history) + 1}")
             finally:
-                self.tell("on_fit_end")
-                self.engine.release()
+                self._tell("on_fit_end")
+                if self.n_processes > 1:
+                    self.accelerator.free_memory()
         return self.history
 
     def evaluate(self, loader: Iterable[Batch]) -> dict[str, float]:
-        """Return the loss and the metrics over all samples of `loader`.
-
-        The model's mode and all random generators are left as they were.
-
-        Returns
-        -------
-        dict of str to float
-            ``loss`` and one entry for each metric.
-        """
-        return evaluate(self, self._batches(loader))
+        """Return loss and metrics over all samples; modes and generators stay as they were."""
+        sums = self._new_sums()
+        with inference(self.model):
+            for number, batch in enumerate(_batches(loader), start=1):
+                self._forward(self.model, batch, sums, f"batch {number} of the evaluation")
+        return sums.means()
 
     def predict(self, loader: Iterable[Batch | Tensor]) -> Tensor:
         """Return the logits of all samples of `loader`, in its order.
 
-        Parameters
-        ----------
-        loader : Loader or DataLoader
-            Gives pairs, whose labels are not used, or inputs only.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_classes), float32, on the CPU
-
-        Raises
-        ------
-        SettingsError
-            If the loader shuffles: then nobody could tell whose logits they are.
+        `loader` gives pairs, whose labels are not used, or inputs only. The logits are
+        float32, on the CPU, of shape (n_samples, n_classes).
         """
-        batches = self._batches(loader)
-        if batches.is_shuffled:
+        sampler = getattr(loader, "sampler", None)
+        if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
             msg = (
                 "predict keeps the order of the data, but this loader shuffles them. Make one "
                 "with shuffle=False."
@@ -202,56 +211,238 @@ class Trainer:
             raise SettingsError(msg)
         logits = []
         with inference(self.model):
-            for number, batch in enumerate(batches.epoch(0), start=1):
+            for number, batch in enumerate(_batches(loader), start=1):
                 inputs = batch if isinstance(batch, Tensor) else batch[0]
-                where = f"batch {number} of the prediction"
-                logits.append(self.forward.predict(self.model, inputs, where))
-        return self.engine.join(logits)  # outside, so that gradients may use it
+                where, own = (
+                    f"batch {number} of the prediction",
+                    self._own_rows(len(inputs)),
+                )
+                rows = slice(own.start, own.stop if len(own) else own.start + 1)
+                outputs = self._outputs(self.model, inputs[rows], where)
+                logits.append(checks.logits_of(outputs, where)[: len(own)].float().cpu())
+        if self.n_processes > 1:  # each has a part of each batch
+            parts = gather_object([logits])
+            logits = [rows for batch in zip(*parts, strict=True) for rows in batch]
+        return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
         """End the training after the present epoch; for callbacks."""
         self.history = replace(self.history, stopped=reason)
 
-    def _load(self, loader: Iterable[Batch], *, resume: bool) -> dict[str, Any] | None:
-        if self.checkpoint is not None:
-            check_can_resume(loader)
-        elif resume:
-            msg = "resume=True needs to know where: Trainer(..., checkpoint=Checkpoint(folder))."
-            raise SettingsError(msg)
-        return self.checkpoint.load() if resume else None
+    def restore_best(self) -> Mapping[str, float]:
+        """Put the weights of the best epoch into the model; return that epoch's row."""
+        if self.checkpoint is None:
+            raise SettingsError(_NO_CHECKPOINT)
+        best = self.checkpoint.load("best")
+        self.model.load_state_dict(best["model"])
+        return best["row"]
 
-    def _note_interruption(self, position: Position) -> None:
-        self.tally.read()
-        losses = self.tally.step_losses
-        reason = f"interrupted in epoch {position.epoch} after {len(losses)} of its steps"
-        self.history = replace(self.history.with_steps(losses), stopped=reason)
-        self.tally = self.new_tally()
+    # -- an epoch, a step, a batch ----------------------------------------------------------
 
-    @property
-    def n_steps(self) -> int:
-        """Steps made so far, over all epochs."""
-        return len(self.history.step_losses) + self.tally.n_steps
+    def _fit_epoch(
+        self,
+        trained: nn.Module,
+        loader: Iterable[Batch],
+        validation: Iterable[Batch] | None,
+        epoch: int,
+        bar: tqdm,
+    ) -> None:
+        began, self._sums = time.perf_counter(), self._new_sums()
+        self.model.train()
+        self._tell("on_epoch_begin", epoch=epoch)
+        if self.settings.frozen_batch_norm == "eval":
+            hold_statistics(self.model)
+        if self.n_processes > 1:  # so that a stock DataLoader shuffles alike everywhere
+            synchronize_rng_states(["torch"])
+            for generator in generators_of(loader):
+                synchronize_rng_states(["generator"], generator)
+        for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
+            self._step(trained, batch, epoch, f"epoch {epoch}, batch {number}")
+            bar.update()
+        means, losses = self._sums.means(), self._sums.read()
+        self._check_finite(losses, epoch)
+        if self.n_processes > 1:  # such as running means: those of the first process
+            for buffer in self.model.buffers():
+                buffer.copy_(broadcast(buffer.detach().clone()))
+        row = {"epoch": epoch, **means}
+        if validation is not None:
+            self._tell("on_validation_begin", epoch=epoch)
+            row |= {f"val_{name}": v for name, v in self.evaluate(validation).items()}
+        row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
+        self.history = replace(self.history, epochs=(*self.history.epochs, row))
+        self._add_losses(losses)
+        self._move_scheduler(row)
+        hidden = ("epoch", "lr", "seconds")
+        bar.set_postfix({name: f"{v:.4g}" for name, v in row.items() if name not in hidden})
+        self._tell("on_epoch_end", epoch=epoch, row=row)
+        if self.checkpoint:
+            state = get_state(self, loader)
+            if self.accelerator.is_main_process:
+                self.checkpoint.save(state, self.history)
+            self.accelerator.wait_for_everyone()
+        self._sums = self._new_sums()
 
-    def _forget(self) -> None:
-        self.history, self.tally = History(), self.new_tally()
-        self.lr = math.nan
+    def _step(self, trained: nn.Module, batch: Batch, epoch: int, where: str) -> None:
+        self.n_steps += 1
+        known = {"epoch": epoch, "step": self.n_steps}
+        self._tell("on_step_begin", **known)
+        self.optimizer.zero_grad()
+        loss = self._forward(trained, batch, self._sums, where)
+        self._lr = self.optimizer.param_groups[0]["lr"]
+        self._check_finite(self._sums.losses, epoch)
+        self._tell("on_forward_end", loss=loss.detach(), **known)
+        loss.backward()
+        self._tell("on_backward_end", **known)
+        self.optimizer.step()
+        if self.scheduler and self.settings.scheduler_every == "step":
+            self.scheduler.step()
+        self._tell("on_step_end", loss=loss.detach(), **known)
 
-    def new_tally(self) -> Tally:
-        """Return sums that are zero."""
-        read_every = 1 if self.engine.is_cpu else 50
-        names = tuple(self.forward.metrics)
-        return Tally(names, read_every=read_every, add_up=self.engine.add_up)
+    def _forward(
+        self, model: nn.Module, batch: Any, sums: "SampleSums", where: str
+    ) -> Tensor:
+        """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
+        inputs, labels = checks.check_batch(batch, where)
+        weight = total = loss_denominator(self.loss, labels, where)
+        n_samples = len(labels)
+        if self.n_processes > 1:
+            own = self._own_rows(len(labels))
+            n_samples = len(own)
+            # With less rows than processes some have none: theirs is the first, weighing 0.
+            own = own if n_samples else range(1)
+            inputs, labels = inputs[own.start : own.stop], labels[own.start : own.stop]
+            weight = loss_denominator(self.loss, labels, where) if n_samples else 0.0
+        outputs = self._outputs(model, inputs, where)
+        logits = checks.logits_of(outputs, where)
+        checks.check_shapes(logits, labels, where)
+        if self.device.type != "cpu":
+            checks.check_labels(
+                logits, labels.cpu(), self.loss, where
+            )  # a GPU would just die
+            labels = labels.to(self.device, non_blocking=True)
+        try:
+            loss = self.loss(outputs, labels)
+        except (RuntimeError, ValueError, IndexError) as error:
+            checks.check_labels(logits, labels, self.loss, where)
+            explained = checks.explain_loss(error, logits, labels, self.loss, where)
+            if explained is error:
+                raise
+            raise explained from error
+        if loss.ndim:
+            msg = (
+                f'The loss must be one number (reduction="mean"), got {tuple(loss.shape)}.'
+            )
+            raise ShapeError(msg)
+        values = []
+        with torch.no_grad():
+            for name, metric in self.metrics.items():
+                per_sample = metric(logits.detach(), labels)
+                if per_sample.shape != (len(labels),):
+                    msg = (
+                        f"The metric {name!r} must return one value for each sample, shape "
+                        f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average "
+                        "inside it: batches may differ in size."
+                    )
+                    raise ShapeError(msg)
+                values.append(per_sample.sum() if n_samples else per_sample.sum() * 0)
+        sums.add(weight, n_samples, [loss.detach(), *values])
+        if self.n_processes == 1:
+            return loss
+        return loss * (weight * self.n_processes / total)  # gradients will be averaged
 
-    def _batches(self, loader: Iterable[Batch]) -> Batches:
-        return batches_of(
-            loader, rank=self.engine.rank, n_processes=self.engine.n_processes
+    def _outputs(self, model: nn.Module, inputs: Tensor, where: str) -> Any:
+        """Return what the model makes of `inputs`, or explain why it makes nothing."""
+        inputs = inputs.to(self.device, non_blocking=True)
+        if inputs.ndim == 4:
+            if self._layout is None:
+                self._layout = choose_layout(self.model, inputs)
+            if self._layout is torch.channels_last:
+                inputs = as_channels_last(inputs)
+        try:
+            return model(inputs)
+        except (RuntimeError, ValueError) as error:
+            explained = checks.explain_forward(error, self.model, inputs, where)
+            if explained is error:
+                raise
+            raise explained from error
+
+    def _own_rows(self, n_rows: int) -> range:
+        rank, n = self.accelerator.process_index, self.n_processes
+        return range(n_rows * rank // n, n_rows * (rank + 1) // n)
+
+    def _new_sums(self) -> "SampleSums":
+        return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
+
+    def _add_losses(self, losses: Sequence[float]) -> None:
+        joined = np.concatenate([self.history.step_losses, np.asarray(losses, np.float64)])
+        self.history = replace(self.history, step_losses=joined)
+
+    def _check_finite(self, losses: Sequence[float], epoch: int) -> None:
+        """Raise if one of an epoch's losses is NaN; on a CPU before its gradients are used."""
+        if not losses or math.isfinite(self._sums.totals[0]):
+            return
+        batch, value = next((n, v) for n, v in enumerate(losses, 1) if not math.isfinite(v))
+        step = len(self.history.step_losses) + batch
+        msg = (
+            f"The loss became {value} in epoch {epoch}, step {step} (batch {batch} of the "
+            f"epoch), at learning rate {self._lr:g}. Lower the rate, or look for NaN in this "
+            "batch."
         )
+        raise TrainingError(msg)
 
-    def _bar(self, n_epochs: int, batches: Batches) -> Progress:
-        shown = self.settings.progress_bar and self.engine.is_main
-        return Progress(n_epochs, batches.n_batches, shown=shown)
+    def _move_scheduler(self, row: Mapping[str, float]) -> None:
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
+            self.scheduler.step(row.get(f"val_{column}", row[column]))
+        elif self.scheduler and self.settings.scheduler_every == "epoch":
+            self.scheduler.step()
 
-    def tell(self, event: str, **kwargs: Any) -> None:
-        """Call the method `event` of every callback that has one."""
-        for method in self._listeners[event]:
-            method(self, **kwargs)
+    def _tell(self, event: str, **kwargs: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, **kwargs)
+
+    def _check_fit(
+        self, loader: Any, validation: Any, n_epochs: int, *, resume: bool
+    ) -> None:
+        if self.optimizer is None:
+            msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
+            raise SettingsError(msg)
+        if n_epochs < 1:
+            msg = f"n_epochs must be at least 1, got {n_epochs}."
+            raise SettingsError(msg)
+        if resume and self.checkpoint is None:
+            raise SettingsError(_NO_CHECKPOINT)
+        if getattr(self.scheduler, "mode", "min") == "max" and not self.metrics:
+            msg = 'A scheduler with mode="max" needs a metric; the loss should get small.'
+            raise SettingsError(msg)
+        for part in (loader, validation):
+            if part is not None and n_epochs > 1 and isinstance(part, Iterator):
+                msg = (
+                    f"A {type(part).__name__} gives its batches once, and {n_epochs} epochs "
+                    "read them again. Make a list of it, or use make_loader."
+                )
+                raise DataError(msg)
+
+
+def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
+    """Yield the batches of an epoch; that of our own loaders is a function of its number."""
+    if not isinstance(loader, Iterable):
+        msg = (
+            "A loader is what make_loader returns, a torch DataLoader, or a list of pairs "
+            f"(inputs, labels), got {type(loader).__name__}."
+        )
+        raise DataError(msg)
+    n_batches = 0
+    for batch in loader.batches(epoch) if hasattr(loader, "batches") else loader:
+        n_batches += 1
+        yield batch
+    if not n_batches:
+        msg = "The loader has no batch: no sample, or fewer than one batch and drop_last=True."
+        raise DataError(msg)
+
+
+def _length(loader: Any) -> int | None:
+    try:
+        return len(loader)
+    except TypeError:  # a stream
+        return None

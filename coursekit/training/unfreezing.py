@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from coursekit.errors import SettingsError, TrainingError
 from coursekit.training.callbacks import Callback
-from coursekit.training.freezing import freeze, unfreeze
+from coursekit.training.parameters import freeze, unfreeze
 
 if TYPE_CHECKING:
     from coursekit.training.trainer import Trainer
@@ -64,7 +64,7 @@ class GradualUnfreezing(Callback):
         TrainingError
             If the optimizer lacks some of them, or there are several processes.
         """
-        if trainer.engine.n_processes > 1:
+        if trainer.n_processes > 1:
             msg = (
                 "Gradual unfreezing needs one process: several agree on what trains before "
                 "the first epoch. Train in stages instead, with a Trainer for each."

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
 from coursekit.datasets import make_loader
-from coursekit.training import Trainer, TrainSettings
+from coursekit.training import Trainer
 
 BATCH_SIZE, N_CLASSES = 64, 10
 USE_WALL = "--wall" in sys.argv
@@ -111,10 +111,8 @@ def naked_loop(model, batches):
     return clock() - began
 
 
-def ours(model, batches, **settings):
-    trainer = Trainer(
-        model, optimizer=adam(model), settings=TrainSettings(**settings), device="cpu"
-    )
+def ours(model, batches):
+    trainer = Trainer(model, optimizer=adam(model), device="cpu")
     began = clock()
     trainer.fit(batches, n_epochs=1)
     return clock() - began
@@ -266,11 +264,6 @@ def compare_training(repeats, n_batches):
         "bare loop, stock DataLoader": lambda: bare_loop(build_cnn(), stock_loader(data)),
         "Trainer, make_loader": lambda: ours(
             build_cnn(), make_loader(data, batch_size=BATCH_SIZE, shuffle=True, seed=0)
-        ),
-        "Trainer, make_loader, no channels_last": lambda: ours(
-            build_cnn(),
-            make_loader(data, batch_size=BATCH_SIZE, shuffle=True, seed=0),
-            channels_last=False,
         ),
         "Trainer, stock DataLoader": lambda: ours(build_cnn(), stock_loader(data)),
     }

@@ -8,7 +8,7 @@ import pytest
 
 from coursekit.datasets import caption_shape, make_shapes
 from coursekit.models import CheckedTokenizer
-from coursekit.recipes.clip_texts import (
+from coursekit.recipes.captions import (
     ATTRIBUTES,
     CLIP_WORDS,
     WORDS_FILE,

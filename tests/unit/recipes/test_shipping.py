@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from coursekit.errors import SettingsError
-from coursekit.recipes.shipping import MAX_BYTES, write_shipped
+from coursekit.recipes.backbone import MAX_BYTES, write_shipped
 from coursekit.training import History
 
 

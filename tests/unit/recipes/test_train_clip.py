@@ -12,7 +12,7 @@ from coursekit.datasets import HELD_OUT_PAIRS
 from coursekit.errors import SettingsError
 from coursekit.models import find_clip, open_clip_source
 from coursekit.recipes import ClipRecipe, clip, train_clip
-from coursekit.recipes.clip_accuracies import draw_pairs, measure_clip
+from coursekit.recipes.clip import draw_pairs, measure_clip
 
 SHORT = ClipRecipe(n_images=256, n_epochs=2, batch_size=64, n_test=60)
 

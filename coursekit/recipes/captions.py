@@ -1,7 +1,4 @@
-"""What the small CLIP reads: its words, the file that makes a token of each, and captions.
-
-Nothing here knows of networks.
-"""
+"""What the small CLIP reads: its words, the file that makes a token of each, and captions."""
 
 import gzip
 import json
@@ -70,16 +67,8 @@ _P_BARE = 0.3
 def draw_caption(names: Sequence[str], rng: random.Random) -> tuple[str, tuple[bool, ...]]:
     """Return one of the many true captions of a picture, and which attributes it names.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Its shape, color, size and background.
-    rng : random.Random
-        Decides what is named, and the words around it.
-
-    Returns
-    -------
-    (str, tuple of bool)
+    `names` are its shape, color, size and background; `rng` decides what is named, and the
+    words around it.
 
     Examples
     --------
@@ -103,22 +92,7 @@ def draw_caption(names: Sequence[str], rng: random.Random) -> tuple[str, tuple[b
 
 
 def write_clip_files(folder: Path, *, embed_dim: int, context_length: int) -> dict:
-    """Write the configuration and the words, as open_clip reads them.
-
-    Parameters
-    ----------
-    folder : Path
-        It must exist.
-    embed_dim : int
-        Length of an embedding.
-    context_length : int
-        Tokens of a text, its start and its end included.
-
-    Returns
-    -------
-    dict
-        What was written to ``open_clip_config.json``.
-    """
+    """Write the configuration and the words, as open_clip reads them; return the former."""
     merges = _learn_merges(CLIP_WORDS)
     lines = ["#version: word-level", *(" ".join(pair) for pair in merges)]
     with (

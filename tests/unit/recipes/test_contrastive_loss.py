@@ -5,8 +5,7 @@ import torch
 from open_clip.loss import ClipLoss
 from torch.nn import functional as F
 
-from coursekit.errors import ShapeError
-from coursekit.training import contrastive_loss
+from coursekit.recipes.clip import contrastive_loss
 
 
 @pytest.fixture(params=range(4), ids=lambda seed: f"seed{seed}")
@@ -70,18 +69,3 @@ def test_where_all_others_are_ignored_nothing_is_left_to_learn(features):
     loss.backward()
     assert loss.item() == 0
     assert not images.grad.any()
-
-
-@pytest.mark.parametrize(
-    ("images", "texts"), [((3, 2), (4, 2)), ((3, 2), (3, 4)), ((3,), (3,))]
-)
-def test_features_are_two_matrices_of_one_shape(images, texts):
-    with pytest.raises(ShapeError, match=r"both have shape \(n_pairs, n_features\)"):
-        contrastive_loss(torch.zeros(images), torch.zeros(texts), scale=1.0)
-
-
-def test_ignore_is_a_square():
-    with pytest.raises(ShapeError, match=r"one entry for each of \(3, 3\) pairs"):
-        contrastive_loss(
-            torch.eye(3), torch.eye(3), scale=1.0, ignore=torch.zeros(3, dtype=torch.bool)
-        )

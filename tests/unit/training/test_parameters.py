@@ -1,0 +1,144 @@
+"""freeze, unfreeze and groups of rates: what trains, and only that."""
+
+import copy
+
+import pytest
+import timm
+import torch
+from timm.optim import param_groups_layer_decay
+from torch import nn
+
+from coursekit.datasets import make_loader
+from coursekit.errors import SettingsError
+from coursekit.models import build_residual, find_head, layer_groups
+from coursekit.training import (
+    Trainer,
+    TrainSettings,
+    freeze,
+    parameter_groups,
+    report_parameters,
+    unfreeze,
+)
+
+QUIET = TrainSettings(progress_bar=False)
+
+
+@pytest.fixture
+def model():
+    """Four groups: conv1, layer1.0, layer2.0 and layer3.0, and the head."""
+    return build_residual(8, n_classes=3, seed=0, width=4)
+
+
+def train(model, settings=QUIET):
+    """Train for two epochs; return the parameters and buffers that changed by one bit."""
+    before = copy.deepcopy(model.state_dict())
+    images = torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    loader = make_loader((images, torch.arange(24) % 3), batch_size=8, seed=0, shuffle=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.1)
+    trainer = Trainer(model, optimizer=optimizer, settings=settings, device="cpu")
+    trainer.fit(loader, validation=loader, n_epochs=2)
+    after = model.state_dict()
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+HEAD = {"linear.weight", "linear.bias"}
+
+
+def test_all_but_the_head_is_bit_equal_after_training(model):
+    freeze(model)
+    assert train(model.eval()) == HEAD
+    assert not any(module.training for module in model.modules())
+
+
+def test_so_are_the_averages_of_a_frozen_block_in_the_middle(model):
+    freeze(model, "layer2")
+    moved = train(model)
+    assert not [name for name in moved if name.startswith("layer2")]
+    assert {"layer1.0.bn1.running_mean", "layer3.0.bn1.running_mean"} <= moved
+
+
+def test_on_request_the_averages_move_and_only_they(model):
+    freeze(model)
+    moved = (
+        train(model, TrainSettings(progress_bar=False, frozen_batch_norm="train")) - HEAD
+    )
+    assert moved
+    assert all("running" in name or "num_batches" in name for name in moved)
+
+
+def test_batch_norm_without_weights_belongs_to_the_layer_around_it():
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False), nn.ReLU())
+    model = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    freeze(model)
+    assert train(model) == {"3.weight", "3.bias"}
+
+
+def test_names_reach_layers_parameters_and_patterns(model):
+    assert not any(name.startswith("layer1") for name in freeze(model, "layer1").trainable)
+    assert "linear.bias" not in freeze(model, ["linear.bias"]).trainable
+    assert all("bn" not in name for name in freeze(model, "*bn?").trainable)
+
+
+def test_a_name_is_not_the_beginning_of_another():
+    model = nn.Sequential(*[nn.Linear(2, 2) for _ in range(11)])
+    assert "10.weight" in freeze(model, "1").trainable
+
+
+def test_depth_counts_back_from_the_head(model):
+    groups = layer_groups(model)
+    freeze(model, "*")
+    awake = unfreeze(model, depth=2)
+    assert set(awake.trainable) == {n for g in groups[-2:] for n in g.parameters}
+    assert unfreeze(model).n_trainable == awake.n_parameters
+    with pytest.raises(SettingsError, match=r"5 groups.*depth=9.*linear"):
+        unfreeze(model, depth=9)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("layr3", "no layer or parameter 'layr3'. Close: layer3"),
+        (["layer1", "xyz"], "'xyz'.*conv1.*linear"),
+        ("pool", "no parameters in 'pool'"),
+    ],
+)
+def test_a_wrong_name_lists_close_ones_and_changes_nothing(model, names, words):
+    model.pool = nn.ReLU()
+    with pytest.raises(SettingsError, match=words):
+        freeze(model, names)
+    assert report_parameters(model).n_trainable == report_parameters(model).n_parameters
+
+
+def test_the_report_counts_what_trains(model):
+    report = freeze(model)
+    assert report.n_parameters == sum(p.numel() for p in model.parameters())
+    assert report.n_trainable == sum(p.numel() for p in model.linear.parameters())
+    html = report._repr_html_()
+    assert html.count("<tr>") == 2 + len(layer_groups(model))
+    assert html.count("<td>no</td>") == len(layer_groups(model)) - 1
+    assert repr(report).endswith(f"{report.n_parameters:,} parameters train)")
+
+
+def test_each_group_has_a_share_of_the_rate_behind_it(model):
+    freeze(model)
+    groups = parameter_groups(model, lr=0.1, decay=0.5)
+    rates = [group["lr"] for group in groups]
+    assert rates == pytest.approx([0.1 * 0.5**power for power in (4, 3, 2, 1, 0)])
+    assert groups[-1]["name"] == find_head(model)
+    held = [id(p) for group in groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    with pytest.raises(SettingsError, match="at most 1"):
+        parameter_groups(model, lr=1.0, decay=1.5)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "deit_tiny_patch16_224", "efficientnet_lite0"]
+)
+def test_rates_are_those_of_timm(name):
+    with torch.device("meta"):
+        model = timm.create_model(name, num_classes=4)
+    ours = parameter_groups(model, lr=1.0, decay=0.6)
+    ours = {id(p): group["lr"] for group in ours for p in group["params"]}
+    theirs = param_groups_layer_decay(model, layer_decay=0.6)
+    theirs = {id(p): g["lr_scale"] for g in theirs for p in g["params"]}
+    assert ours == pytest.approx(theirs)

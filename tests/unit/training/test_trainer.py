@@ -1,0 +1,436 @@
+"""Trainer against loops written by hand; its callbacks, checkpoints and resumptions."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, ReduceLROnPlateau
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from coursekit.datasets import make_loader
+from coursekit.errors import SettingsError, TrainingError
+from coursekit.seeds import seed_everything
+from coursekit.training import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    History,
+    TensorBoardLogger,
+    Trainer,
+    TrainSettings,
+)
+
+QUIET = TrainSettings(progress_bar=False)
+PER_STEP = TrainSettings(progress_bar=False, scheduler_every="step")
+
+
+def data(n_samples=20):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(n_samples, 3, 8, 8, generator=generator)
+    return images, torch.randint(0, 4, (n_samples,), generator=generator)
+
+
+def build_cnn(dropout=0.5):
+    torch.manual_seed(1)
+    layers = [nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(6 * 64, 4))
+
+
+def trainer_of(model, lr=1e-2, settings=QUIET, **options):
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    return Trainer(model, optimizer=optimizer, settings=settings, device="cpu", **options)
+
+
+def noisy(images):
+    return images + 0.1 * torch.randn(images.shape)
+
+
+def memory_loader():
+    return make_loader(data(22), batch_size=4, shuffle=True, seed=1, transform=noisy)
+
+
+class Drawing(Dataset):
+    """Augments by the global generators, as many datasets do."""
+
+    def __len__(self):
+        return 22
+
+    def __getitem__(self, index):
+        images, labels = data(22)
+        noise = torch.randn(3, 8, 8) + float(np.random.randn()) + random.random()
+        return images[index] + 0.1 * noise, labels[index]
+
+
+def stock_loader(**options):
+    return DataLoader(Drawing(), batch_size=4, shuffle=True, **options)
+
+
+def generator_loader():
+    return stock_loader(generator=torch.Generator().manual_seed(3))
+
+
+def bare_loop(model, loader, n_epochs):
+    """The loop of every tutorial; returns the losses of all steps."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for epoch in range(n_epochs):
+        model.train()
+        for images, labels in (
+            loader.batches(epoch) if hasattr(loader, "batches") else loader
+        ):
+            optimizer.zero_grad()
+            logits = model(images.contiguous(memory_format=torch.channels_last))
+            loss = cross_entropy(logits, labels)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+# -- training -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [memory_loader, stock_loader])
+def test_losses_and_weights_are_exactly_those_of_a_bare_loop(make):
+    model, ours = build_cnn(), build_cnn()
+    seed_everything(7)
+    truth = bare_loop(model, make(), 3)
+    seed_everything(7)
+    # validation between the epochs must not disturb the random numbers
+    history = trainer_of(ours).fit(make(), validation=stock_loader(), n_epochs=3)
+    assert history.step_losses.tolist() == truth
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
+
+
+def test_eight_images_are_learned_by_heart():
+    images, labels = data(8)[0], torch.arange(8) % 4
+    loader = make_loader((images, labels), batch_size=8, shuffle=True, seed=0)
+    history = trainer_of(build_cnn(0.0), lr=3e-2).fit(loader, n_epochs=60)
+    assert history.column("loss")[-1] < 0.01
+    assert history.column("accuracy")[-1] == 1
+
+
+def test_metrics_are_means_over_samples_not_over_batches():
+    images, labels = data(10)
+    model = build_cnn()
+    measured = Trainer(model, device="cpu").evaluate(
+        make_loader((images, labels), batch_size=8)
+    )
+    logits = model.eval()(images)
+    right = (logits.argmax(1) == labels).float()
+    assert measured["accuracy"] == pytest.approx(right.mean().item())
+    assert measured["loss"] == pytest.approx(cross_entropy(logits, labels).item(), rel=1e-6)
+    of_batches = (right[:8].mean() + right[8:].mean()) / 2
+    assert measured["accuracy"] != pytest.approx(of_batches.item())
+
+
+@pytest.mark.parametrize("batch_size", [5, 20])
+def test_the_mean_of_a_weighted_loss_does_not_depend_on_the_batches(batch_size):
+    images, labels = data(20)
+    labels[:3] = -100
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 9.0, 2.0, 0.5]))
+    model = build_cnn()
+    measured = Trainer(model, loss=loss, metrics=(), device="cpu").evaluate(
+        make_loader((images, labels), batch_size=batch_size)
+    )
+    assert measured["loss"] == pytest.approx(loss(model.eval()(images), labels).item())
+
+
+def test_the_history_is_a_table():
+    def confidence(logits, labels):
+        return logits.softmax(1).gather(1, labels[:, None])[:, 0]
+
+    optimizer_of = build_cnn()
+    optimizer = torch.optim.SGD(optimizer_of.parameters(), lr=0.1)
+    trainer = Trainer(
+        optimizer_of,
+        optimizer=optimizer,
+        scheduler=LambdaLR(optimizer, lambda n: 0.5**n),
+        metrics=("top5_accuracy", confidence),
+        settings=QUIET,
+    )
+    frame = trainer.fit(memory_loader(), validation=memory_loader(), n_epochs=2).to_frame()
+    names = ["loss", "top5_accuracy", "confidence"]
+    columns = ["epoch", *names, *(f"val_{name}" for name in names), "lr", "seconds"]
+    assert frame.columns.tolist() == columns
+    assert frame["top5_accuracy"].tolist() == [1, 1]
+    assert frame["lr"].tolist() == [0.1, 0.05]  # that the epoch was trained with
+    assert "2 epochs, 12 steps, loss" in repr(trainer.history)
+    with pytest.raises(SettingsError, match="no 'val_f1', only epoch, loss"):
+        trainer.history.column("val_f1")
+
+
+@pytest.mark.parametrize(("settings", "n_moves"), [(QUIET, 4), (PER_STEP, 24)])
+def test_a_scheduler_moves_once_an_epoch_or_once_a_step(settings, n_moves):
+    model = build_cnn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    scheduler = LambdaLR(optimizer, lambda n: 0.5**n)
+    Trainer(model, optimizer=optimizer, scheduler=scheduler, settings=settings).fit(
+        memory_loader(), n_epochs=4
+    )
+    assert optimizer.param_groups[0]["lr"] == 0.5**n_moves
+
+
+@pytest.mark.parametrize(("mode", "column"), [("min", "val_loss"), ("max", "val_accuracy")])
+def test_a_plateau_scheduler_is_given_the_column_that_its_mode_means(mode, column):
+    model = build_cnn()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+    scheduler = ReduceLROnPlateau(optimizer, mode)
+    trainer = Trainer(model, optimizer=optimizer, scheduler=scheduler, settings=QUIET)
+    history = trainer.fit(memory_loader(), validation=memory_loader(), n_epochs=1)
+    assert scheduler.best == history.column(column)[0]
+
+
+def test_a_model_that_calls_view_is_trained_in_the_usual_layout():
+    class Viewing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 2, 3), nn.Linear(2 * 36, 4)
+
+        def forward(self, images):
+            return self.head(self.conv(images).view(len(images), -1))
+
+    assert len(trainer_of(Viewing()).fit(memory_loader(), n_epochs=1)) == 1
+
+
+def test_several_outputs_and_soft_labels_are_taken():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.main, self.side = nn.Linear(5, 3), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.main(x), self.side(x)
+
+    def loss(outputs, labels):
+        return sum(cross_entropy(part, labels) for part in outputs)
+
+    loader = make_loader((torch.rand(6, 5), torch.eye(3).repeat(2, 1)), batch_size=4)
+    history = trainer_of(Auxiliary(), loss=loss).fit(loader, n_epochs=1)
+    assert 0 <= history.column("accuracy")[0] <= 1
+
+
+def test_predict_returns_the_logits_in_order_without_an_optimizer():
+    images, labels = data(10)
+    model = build_cnn()
+    trainer = Trainer(model, device="cpu")
+    logits = trainer.predict(make_loader((images, labels), batch_size=4))
+    torch.testing.assert_close(logits, model.eval()(images).detach())
+    assert not logits.is_inference()  # else no head could be trained on them
+    assert torch.equal(logits, trainer.predict([images[:4], images[4:8], images[8:]]))
+
+
+def test_modes_and_generators_are_left_as_they_were():
+    model = build_cnn()
+    model[1].eval()  # a frozen norm in a model that trains
+    modes = [module.training for module in model.modules()]
+    state, loader = torch.get_rng_state(), DataLoader(TensorDataset(*data()), batch_size=4)
+    trainer = trainer_of(model)
+    trainer.evaluate(loader)
+    trainer.predict(loader)
+    assert torch.equal(torch.get_rng_state(), state)
+    trainer.fit(loader, n_epochs=1)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_progress_is_one_bar_that_counts_batches(capsys):
+    trainer_of(build_cnn(), settings=TrainSettings()).fit(memory_loader(), n_epochs=2)
+    shown = capsys.readouterr().err
+    assert "12/12" in shown
+    assert "epoch 2/2" in shown
+    assert shown.count("\n") == 1
+    trainer_of(build_cnn()).fit(memory_loader(), n_epochs=1)
+    assert capsys.readouterr() == ("", "")
+
+
+# -- callbacks ------------------------------------------------------------------------------
+
+
+class Recorder(Callback):
+    """Notes every event."""
+
+    def __init__(self):
+        self.events = []
+
+
+def _note(name):
+    def method(self, trainer, **kwargs):
+        self.events.append((name, kwargs.get("epoch"), kwargs.get("step")))
+
+    return method
+
+
+for _name in [name for name in vars(Callback) if name.startswith("on_")]:
+    setattr(Recorder, _name, _note(_name.removeprefix("on_")))
+
+
+def test_callbacks_are_called_in_order():
+    recorder, loader = Recorder(), make_loader(data(8), batch_size=4)
+    trainer_of(build_cnn(), callbacks=[recorder]).fit(loader, validation=loader, n_epochs=2)
+    expected = [("fit_begin", None, None)]
+    for epoch in (1, 2):
+        expected.append(("epoch_begin", epoch, None))
+        for step in (2 * epoch - 1, 2 * epoch):
+            events = ("step_begin", "forward_end", "backward_end", "step_end")
+            expected += [(event, epoch, step) for event in events]
+        expected += [("validation_begin", epoch, None), ("epoch_end", epoch, None)]
+    assert recorder.events == [*expected, ("fit_end", None, None)]
+
+
+def test_early_stopping_waits_as_long_as_it_was_told_and_stays_stopped(tmp_path):
+    options = {"lr": 0.0, "checkpoint": Checkpoint(tmp_path)}
+    for resume in (False, True):
+        stopping = EarlyStopping("accuracy", patience=2)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+        trainer = trainer_of(model, callbacks=[stopping], **options)
+        history = trainer.fit(make_loader(data(), batch_size=8), n_epochs=9, resume=resume)
+        assert len(history) == 3
+        assert "accuracy has not improved for 2 epochs" in history.stopped
+
+
+class PressCtrlC(Callback):
+    def on_step_begin(self, trainer, **kwargs):
+        if kwargs["step"] == 8:
+            raise KeyboardInterrupt
+
+
+def test_an_interruption_leaves_a_history_and_a_model_to_use():
+    recorder = Recorder()
+    trainer = trainer_of(build_cnn(), callbacks=[PressCtrlC(), recorder])
+    history = trainer.fit(memory_loader(), n_epochs=9)
+    assert (len(history), len(history.step_losses)) == (1, 7)
+    assert "interrupted in epoch 2" in repr(history)
+    assert recorder.events[-1][0] == "fit_end"
+    trainer.callbacks = ()
+    assert trainer.fit(memory_loader(), n_epochs=2).stopped == ""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_curves_can_be_read_back_by_tensorboard_also_after_a_resumption(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for n_epochs in (2, 3):
+        logger = TensorBoardLogger(tmp_path / "log")
+        trainer = trainer_of(
+            build_cnn(), callbacks=[logger], checkpoint=Checkpoint(tmp_path)
+        )
+        history = trainer.fit(
+            make_loader(data(8), batch_size=4), n_epochs=n_epochs, resume=True
+        )
+    events = EventAccumulator(str(tmp_path / "log"))
+    events.Reload()
+    steps, epochs = events.Scalars("step/loss"), events.Scalars("epoch/accuracy")
+    assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose([e.value for e in steps], history.step_losses, rtol=1e-6)
+    assert [event.step for event in epochs] == [2, 4, 6]
+
+
+# -- checkpoints ----------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+class KillAt(Callback):
+    def __init__(self, step=None):
+        self.step, self.n_seen = step, np.float32(0)
+
+    def on_step_begin(self, trainer, **kwargs):
+        self.n_seen += np.float32(1)
+        if kwargs["step"] == self.step:
+            raise Killed
+
+    def state_dict(self):
+        return {"n_seen": self.n_seen}  # a NumPy number, which no safe reader takes
+
+    def load_state_dict(self, state):
+        self.n_seen = state["n_seen"]
+
+
+def saving_trainer(folder, kill_at=None, *, make=torch.optim.SGD, t_max=30, width=4):
+    torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)
+    model = build_cnn()
+    model[5] = nn.Linear(384, width)
+    optimizer = make(model.parameters(), lr=np.logspace(-3, 0, 4)[2], weight_decay=0.1)
+    return Trainer(
+        model,
+        optimizer=optimizer,
+        scheduler=CosineAnnealingLR(optimizer, t_max),
+        checkpoint=Checkpoint(folder),
+        callbacks=[KillAt(kill_at)],
+        settings=QUIET,
+    )
+
+
+@pytest.mark.parametrize("make", [memory_loader, stock_loader, generator_loader])
+@pytest.mark.parametrize("step", [3, 10, 13])
+def test_resumed_is_bit_identical(tmp_path, step, make):
+    truth = saving_trainer(tmp_path / "truth")
+    truth.fit(make(), validation=memory_loader(), n_epochs=3)
+    with pytest.raises(Killed):
+        saving_trainer(tmp_path / "run", step).fit(
+            make(), validation=memory_loader(), n_epochs=3
+        )
+    resumed = saving_trainer(tmp_path / "run")
+    if step > 6:  # before, it starts anew
+        torch.rand(3)  # whatever happened before does not matter
+    resumed.fit(make(), validation=memory_loader(), n_epochs=3, resume=True)
+    assert resumed.history.step_losses.tolist() == truth.history.step_losses.tolist()
+    frames = [t.history.to_frame().drop(columns="seconds") for t in (resumed, truth)]
+    assert frames[0].equals(frames[1])
+    assert resumed.callbacks[0].n_seen == 18
+    for name, value in truth.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"make": torch.optim.AdamW}, "optimizer SGD, this is optimizer AdamW"),
+        ({"t_max": 40}, "T_max=30, this has 40"),
+        ({"width": 7}, r"another model.*5\.weight.*take another checkpoint folder"),
+    ],
+)
+def test_another_training_is_not_resumed(tmp_path, changes, words):
+    saving_trainer(tmp_path).fit(memory_loader(), n_epochs=1)
+    with pytest.raises(TrainingError, match=r"(?s)" + words):
+        saving_trainer(tmp_path, **changes).fit(memory_loader(), n_epochs=2, resume=True)
+
+
+def test_the_best_epoch_is_restored_by_one_call(tmp_path):
+    class Watch(Callback):
+        weights = ()
+
+        def on_epoch_end(self, trainer, **kwargs):
+            self.weights = [*self.weights, trainer.model[5].weight.detach().clone()]
+
+    watch, checkpoint = Watch(), Checkpoint(tmp_path, monitor="val_accuracy", mode="max")
+    trainer = trainer_of(build_cnn(), callbacks=[watch], checkpoint=checkpoint)
+    history = trainer.fit(memory_loader(), validation=memory_loader(), n_epochs=5)
+    values = history.column("val_accuracy")
+    best = values.index(max(values))  # of equal ones the first
+    assert trainer.restore_best()["epoch"] == best + 1
+    assert torch.equal(trainer.model[5].weight, watch.weights[best])
+
+
+def test_checkpoints_that_are_not_there_or_damaged_are_explained(tmp_path):
+    with pytest.raises(SettingsError, match=r"checkpoint=Checkpoint\(folder\)"):
+        trainer_of(build_cnn()).fit(memory_loader(), n_epochs=1, resume=True)
+    trainer = trainer_of(build_cnn(), checkpoint=Checkpoint(tmp_path))
+    with pytest.raises(TrainingError, match="no best epoch yet"):
+        trainer.restore_best()
+    Checkpoint(tmp_path).path("last").write_bytes(b"half of it")
+    with pytest.raises(TrainingError, match=r"last\.pt is damaged: delete it"):
+        trainer.fit(memory_loader(), n_epochs=1, resume=True)
+
+
+def test_a_history_is_empty_at_first():
+    assert repr(History()) == "History(0 epochs, 0 steps)"
+    assert History().to_frame().empty
