@@ -1,164 +1,83 @@
-"""What inspection costs beside other tools: seconds, and whether the numbers are right.
+"""Multiply-adds of every torchvision classifier against torchvision's own table, and seconds.
 
-Part A: `summarize` beside torchinfo, torchsummary and fvcore on eight torchvision models,
-one image of 224 x 224, evaluation mode. Right means: parameters are the model's own,
-multiply-adds lie within 1 % of what torchvision publishes.
+Right means: within 0.1 % or 0.0006 G of what is published, and all parameters in the rows.
 
-Run: python tests/benchmarks/bench_inspection.py [--repeats 3]
+Run: python tests/benchmarks/bench_inspection.py [name ...]
 """
 
-import argparse
-import contextlib
-import io
-import logging
-import os
-import statistics
 import sys
 import time
-import warnings
 
-EIGHT = (
-    "resnet50",
-    "vgg16",
-    "mobilenet_v2",
-    "convnext_tiny",
-    "vit_b_16",
-    "efficientnet_b0",
-    "googlenet",
-    "densenet121",
-)
-SIZE = (3, 224, 224)
+import torch
+import torchvision
+from torch.overrides import TorchFunctionMode
+from torchvision.models import get_model_builder, get_model_weights, list_models
+
+from coursekit.inspection import summarize
+
+WITH_HEADS = {"googlenet": False, "inception_v3": True}  # as their tables count them
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
-    import torch
+class NoFirstWeights(TorchFunctionMode):
+    """Leaves out the drawing of first weights, which takes longer than all the rest."""
 
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
-    return int(compare_summaries(repeats))
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init" or func.__name__ == "normal_":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
-def compare_summaries(repeats: int) -> bool:
-    """Print part A; return whether `summarize` was wrong anywhere."""
-    print(f"summarize and others: CPU-seconds of one thread, median of {repeats} repeats")
-    print(
-        f"{'model':<16} {'tool':<18} {'seconds':>8} {'spread':>14}  parameters multiply-adds"
-    )
-    wrong = False
-    for name in EIGHT:
-        for tool, count in TOOLS.items():
-            # Anew for each: torchsummary leaves its hooks behind when it crashes.
-            model, n_parameters, giga = build(name)
-            seconds, answer = timed(count, model, repeats)
-            if isinstance(answer, str):
-                print(f"{name:<16} {tool:<18} {answer}")
-                continue
-            right = [
-                verdict(answer[0], n_parameters, 0),
-                verdict(answer[1] and answer[1] / 1e9, giga, 0.01),
-            ]
-            wrong |= tool.startswith("summarize") and right != ["right", "right"]
-            spread = f"{min(seconds):.3f}-{max(seconds):.3f}"
-            print(
-                f"{name:<16} {tool:<18} {statistics.median(seconds):>8.3f} {spread:>14}  "
-                f"{right[0]:<10} {right[1]}",
-                flush=True,
+def build(name, **settings):
+    """Build under the meta device; RegNets cannot be, because they compute with tensors."""
+    if name in WITH_HEADS:
+        settings |= {"aux_logits": WITH_HEADS[name], "init_weights": False}
+        settings |= {"transform_input": True}
+    with NoFirstWeights(), torch.device("cpu" if name.startswith("regnet") else "meta"):
+        return get_model_builder(name)(weights=None, **settings).eval()
+
+
+def tables_of(name):
+    """Return what is published: one crop, with its parameters and operations, once each."""
+    entries = get_model_weights(name)
+    found = {(w.transforms().crop_size[0], w.meta["num_params"]): w.meta for w in entries}
+    return [(crop, meta) for (crop, _), meta in found.items()]
+
+
+def find_faults(name):
+    """Return what is wrong with the numbers of one classifier, in words."""
+    faults = []
+    for crop, meta in tables_of(name):
+        model = build(name, **({"image_size": crop} if name.startswith("vit") else {}))
+        summary = summarize(model, (3, crop, crop))
+        giga, published = summary.multiply_adds / 1e9, meta["_ops"]
+        if abs(giga - published) > max(0.001 * published, 0.0006):
+            faults.append(f"{giga:.4f} G at {crop}, published {published}")
+        counted = summary.table["parameters"].sum()
+        if not meta["num_params"] == summary.n_parameters == counted:
+            faults.append(
+                f"{counted:,} parameters in rows, {summary.n_parameters:,} in all"
             )
-    return wrong
+    return faults
 
 
-def build(name: str):
-    """Return a model, the sum of its parameters and the published giga multiply-adds."""
-    from torchvision.models import get_model_builder, get_model_weights
-
-    settings = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
-    model = get_model_builder(name)(weights=None, **settings).eval()
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return model, n_parameters, next(iter(get_model_weights(name))).meta["_ops"]
-
-
-def timed(count, model, repeats: int):
-    """Return the seconds of each repeat, and the last answer or what went wrong."""
-    seconds = []
-    try:
-        for _ in range(repeats):
-            begin = time.process_time()
-            with contextlib.redirect_stdout(io.StringIO()):
-                answer = count(model)
-            seconds.append(time.process_time() - begin)
-    except ImportError:
-        return seconds, "not installed"
-    except Exception as error:  # noqa: BLE001 - a crash is the result
-        return seconds, f"crashes: {type(error).__name__}: {str(error)[:60]}"
-    return seconds, answer
-
-
-def verdict(found, truth: float, tolerance: float) -> str:
-    """Return "right", or how far the number found is from the truth."""
-    if found is None:
-        return "not told"
-    if abs(found - truth) <= tolerance * truth:
-        return "right"
-    return f"x {found / truth:.3f}" if tolerance else f"{found - truth:+,}"
-
-
-def by_summarize(model):
-    """Run a copy for real."""
-    from coursekit.inspection import summarize
-
-    summary = summarize(model, SIZE)
-    return summary.n_parameters, summary.multiply_adds
-
-
-def by_summarize_on_meta(model):
-    """Run shapes only."""
-    from coursekit.inspection import summarize
-
-    summary = summarize(model, SIZE, device="meta")
-    return summary.n_parameters, summary.multiply_adds
-
-
-def by_torchinfo(model):
-    """Ask torchinfo, which runs the model."""
-    import torchinfo
-
-    found = torchinfo.summary(model, (1, *SIZE), verbose=0)
-    return found.total_params, found.total_mult_adds
-
-
-def by_torchsummary(model):
-    """Ask torchsummary, which prints its answer and counts no operations."""
-    import torchsummary
-
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        torchsummary.summary(model, SIZE, device="cpu")
-    line = next(line for line in printed.getvalue().splitlines() if "Total params" in line)
-    return int(line.split(":")[1].replace(",", "")), None
-
-
-def by_fvcore(model):
-    """Ask fvcore, which traces the model."""
-    import torch
-    from fvcore.nn import FlopCountAnalysis
-
-    found = FlopCountAnalysis(model, torch.rand(1, *SIZE))
-    found.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return sum(p.numel() for p in model.parameters()), found.total()
-
-
-TOOLS = {
-    "summarize": by_summarize,
-    "summarize, meta": by_summarize_on_meta,
-    "torchinfo": by_torchinfo,
-    "torchsummary": by_torchsummary,
-    "fvcore": by_fvcore,
-}
+def main():
+    """Print the seconds of each network and what is wrong; return the number of faults."""
+    torch.set_num_threads(1)
+    names = sys.argv[1:] or list_models(module=torchvision.models)
+    n_wrong, began = 0, time.process_time()
+    for name in names:
+        before = time.process_time()
+        faults = find_faults(name)
+        n_wrong += bool(faults)
+        print(
+            f"{name:<24} {time.process_time() - before:6.2f} s  {'; '.join(faults) or 'right'}"
+        )
+    seconds = time.process_time() - began
+    print(
+        f"torch {torch.__version__}: {len(names)} networks, {n_wrong} wrong, {seconds:.0f} s"
+    )
+    return n_wrong
 
 
 if __name__ == "__main__":

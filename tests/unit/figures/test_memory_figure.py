@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures import plot_memory
 from coursekit.inspection import DeviceMemory, Mark, MemorySample, Phase
-from coursekit.inspection.quantities import list_quantities
+from coursekit.inspection.memory import list_quantities
 
 MIB = 2**20
 NOTHING = {"saved": None, "allocator": "no CUDA device", "driver": "no CUDA device"}

@@ -7,7 +7,6 @@ from torchvision.models import densenet, mobilenetv2, mobilenetv3, resnet
 from torchvision.ops import SqueezeExcitation as TheirSqueezeExcitation
 
 from coursekit.errors import SettingsError
-from coursekit.inspection import receptive_field
 from coursekit.models import (
     BasicBlock,
     Bottleneck,
@@ -107,12 +106,6 @@ def test_the_input_is_left_as_it_was(name):
 def test_the_global_seed_decides_the_weights(name):
     one, same = build(name).state_dict(), build(name).state_dict()
     assert all(torch.equal(one[key], same[key]) for key in one)
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_its_receptive_field_can_be_told(name):
-    field = receptive_field(build(name))
-    assert field.is_whole_image == (name in {"squeeze", "inverted_v3"})
 
 
 # --- the same answer as torchvision's own ---------------------------------------------

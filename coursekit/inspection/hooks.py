@@ -1,0 +1,150 @@
+"""Record what the layers of a network return, and the gradients that come back to them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from coursekit.errors import SettingsError
+
+__all__ = ["record_activations", "record_gradients"]
+
+Layers = str | type[nn.Module] | Iterable[str | type[nn.Module]] | None
+
+
+@contextmanager
+def record_activations(model: nn.Module, layers: Layers = None) -> Iterator[dict[str, Any]]:
+    """Record what layers of `model` return while the block runs.
+
+    Parameters
+    ----------
+    model : nn.Module
+    layers : str, type, or several of them, optional
+        A name (``"layer1.0.conv1"``), a pattern (``"layer1.*"``, where ``*`` stands for dots
+        too), a type (``nn.Conv2d``). Without it: every module that has no children.
+
+    Yields
+    ------
+    dict of str to Tensor
+        By name, in the order of the calls. The second call of a layer, in this or in a later
+        forward pass, is ``"layer1.0.relu (call 2)"``.
+
+    Raises
+    ------
+    SettingsError
+        If the model has no such layers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    >>> with record_activations(model) as recorded:
+    ...     _ = model(torch.ones(1, 2))
+    >>> torch.equal(recorded["0"].relu(), recorded["1"])
+    True
+    """
+    recorded: dict[str, Any] = {}
+
+    def keep(name: str, output: Any) -> None:
+        # A copy, because an in-place layer overwrites the output of the layer before it:
+        # without it 17 of the 52 layers of a ResNet-18 are wrong.
+        recorded[name] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
+
+    with _on_each_call(model, layers, keep):
+        yield recorded
+
+
+@contextmanager
+def record_gradients(
+    model: nn.Module, layers: Layers = None
+) -> Iterator[dict[str, Tensor | None]]:
+    """Record the gradients of a loss by what layers of `model` return.
+
+    The forward and the backward pass run inside the block. Arguments and errors are those of
+    `record_activations`.
+
+    Yields
+    ------
+    dict of str to Tensor
+        By name, in the order of the *forward* pass; None where no gradient came, or where the
+        layer returns something else than one tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    >>> with record_gradients(model) as recorded:
+    ...     model(torch.ones(1, 2)).sum().backward()
+    >>> recorded["1"]
+    tensor([[1., 1., 1.]])
+    """
+    recorded: dict[str, Tensor | None] = {}
+    handles = []
+
+    def keep(name: str, output: Any) -> None:
+        recorded[name] = None
+        if isinstance(output, Tensor) and output.requires_grad:
+
+            def arrive(gradient: Tensor) -> None:
+                recorded[name] = gradient.detach().clone()
+
+            handles.append(output.register_hook(arrive))
+
+    with _on_each_call(model, layers, keep):
+        try:
+            yield recorded
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@contextmanager
+def _on_each_call(
+    model: nn.Module, layers: Layers, keep: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Call `keep` with the name of the call and the output at each call of a layer."""
+    n_calls: Counter[str] = Counter()
+
+    def hook_for(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
+            n_calls[name] += 1
+            keep(name if n_calls[name] == 1 else f"{name} (call {n_calls[name]})", output)
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(hook_for(name))
+        for name, module in _choose(model, layers).items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _choose(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
+    named = dict(model.named_modules())
+    if layers is None:
+        return {name: module for name, module in named.items() if not [*module.children()]}
+    wanted = [layers] if isinstance(layers, str | type) else list(layers)
+    chosen: set[str] = set()
+    for one in wanted:
+        if isinstance(one, type):
+            found = {name for name, module in named.items() if isinstance(module, one)}
+        else:
+            found = {n for n in named if n == one or (n and fnmatchcase(n, one))}
+        if not found:
+            near = get_close_matches(str(one), named, n=3) or [n for n in named if n][:5]
+            msg = (
+                f"The model has no layer {getattr(one, '__name__', repr(one))}. Names are like: "
+                f"{', '.join(map(repr, near))}; dict(model.named_modules()) has all."
+            )
+            raise SettingsError(msg)
+        chosen |= found
+    return {name: module for name, module in named.items() if name in chosen}

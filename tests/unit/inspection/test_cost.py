@@ -1,0 +1,319 @@
+"""What networks cost: torchvision's table, autograd's own account, and hand values."""
+
+import copy
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
+from torchvision.models import get_model_builder, get_model_weights
+
+from coursekit.errors import ShapeError
+from coursekit.inspection import (
+    count_parameters,
+    measure_saved_bytes,
+    receptive_field,
+    record_activations,
+    summarize,
+)
+
+# One or two of each family; tests/benchmarks/bench_inspection.py compares all eighty.
+NAMES = [
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s",
+    "googlenet", "inception_v3", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_large",
+    "regnet_x_400mf", "resnet18", "resnet50", "resnext50_32x4d", "shufflenet_v2_x1_0",
+    "squeezenet1_1", "swin_t", "swin_v2_t", "vgg16", "vit_b_16",
+]  # fmt: skip
+WITH_HEADS = {"googlenet": False, "inception_v3": True}  # as their tables count them
+
+
+def build(name, **settings):
+    """Build without memory; RegNets cannot be, because they compute with tensors."""
+    if name in WITH_HEADS:
+        settings |= {"aux_logits": WITH_HEADS[name], "init_weights": False}
+        settings |= {"transform_input": True}
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
+        return get_model_builder(name)(weights=None, **settings)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_of_a_classifier_are_those_of_torchvisions_table(name):
+    weights = next(iter(get_model_weights(name)))
+    crop, meta = weights.transforms().crop_size[0], weights.meta
+    summary = summarize(build(name).eval(), (3, crop, crop))
+    giga = summary.multiply_adds / 1e9
+    assert abs(giga - meta["_ops"]) <= max(0.001 * meta["_ops"], 0.0006)
+    assert summary.n_parameters == meta["num_params"] == summary.table["parameters"].sum()
+    assert summary.table["multiply_adds"].sum() == summary.multiply_adds
+
+
+# -- multiply-adds by hand ---------------------------------------------------------------------
+
+
+class Attention(nn.Module):
+    """6 positions of 8 numbers, 2 heads: fused on a CPU, a kernel that torch once ignored."""
+
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(8, 24, bias=False)
+
+    def forward(self, x):
+        q, k, v = (
+            part.unflatten(-1, (2, 4)).transpose(1, 2)
+            for part in self.project(x).chunk(3, dim=-1)
+        )
+        return functional.scaled_dot_product_attention(q, k, v)
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "multiply_adds"),
+    [
+        (nn.Conv2d(3, 8, 3, bias=False), (3, 10, 10), 8 * 8 * 8 * 27),
+        (nn.Conv2d(8, 8, 3, padding=1, groups=4), (8, 10, 10), 8 * 100 * 2 * 9),
+        (nn.Linear(10, 20), (10,), 200),
+        (nn.ConvTranspose2d(3, 8, 2, stride=2), (3, 5, 5), 25 * 3 * 8 * 4),
+        (nn.LSTM(8, 16, batch_first=True), (5, 8), 5 * 4 * 16 * (8 + 16)),
+        (Attention(), (6, 8), 6 * 8 * 24 + 2 * 2 * 6 * 6 * 4),
+        (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3), nn.MaxPool2d(2)), (3, 8, 8), 0),
+    ],
+)
+def test_multiply_adds_are_those_of_a_hand_count(layer, size, multiply_adds):
+    assert summarize(layer.eval(), size).multiply_adds == multiply_adds
+    assert summarize(layer, size, batch_size=3).multiply_adds == 3 * multiply_adds
+
+
+# -- saved bytes -------------------------------------------------------------------------------
+
+
+def bytes_autograd_saves(model, images):
+    """Sum the memory of all that is saved in a real pass, the model's own left out."""
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    blocks = {}
+
+    def see(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            blocks[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(see, lambda tensor: tensor):
+        output = model(images)  # held, so that no memory is freed and used again
+    assert output is not None
+    return sum(blocks.values())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit_b_16", "densenet121"])
+def test_saved_bytes_are_those_that_autograd_saves(name, training):
+    size = (3, 224, 224) if name == "vit_b_16" else (3, 64, 64)
+    torch.manual_seed(0)
+    model = build(name).to_empty(device="cpu").train(training)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.fill_(0.01) if tensor.is_floating_point() else tensor.zero_()
+    summary = summarize(model, size, batch_size=2)
+    truth = bytes_autograd_saves(model, torch.rand(2, *size))
+    assert summary.saved_bytes == pytest.approx(truth, rel=0.001)
+    if training:
+        assert measure_saved_bytes(model.eval(), size, batch_size=2) == summary.saved_bytes
+        assert not model.training
+
+
+def test_bytes_grow_with_the_batch_and_halve_with_the_type():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    one = summarize(model, (3, 20, 20)).saved_bytes
+    assert one == 4 * (3 * 20 * 20 + 8 * 18 * 18)
+    assert summarize(model, (3, 20, 20), batch_size=7).saved_bytes == 7 * one
+    assert summarize(model.bfloat16(), (3, 20, 20)).saved_bytes == one // 2
+
+
+def test_what_is_frozen_saves_nothing():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5))
+    model[0].requires_grad_(False)
+    summary = summarize(model, (3, 8, 8))
+    assert summary.saved_bytes == 4 * 8 * 36  # what the linear layer reads
+    assert summary.n_trainable == 8 * 36 * 5 + 5
+    assert summarize(model.requires_grad_(False), (3, 8, 8)).saved_bytes == 0
+
+
+def test_an_in_place_layer_saves_no_block_of_its_own():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.ReLU(inplace=True))
+    table = summarize(model, (3, 10, 10)).table
+    assert table["saved_bytes"].tolist() == [0, 1200, 8 * 64 * 4, 0]
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, on):
+        super().__init__()
+        self.body = nn.Sequential(*(nn.Linear(64, 64) for _ in range(5)))
+        self.on = on
+
+    def forward(self, x):
+        return checkpoint(self.body, x, use_reentrant=False) if self.on else self.body(x)
+
+
+def test_checkpointed_layers_save_less():
+    plain, saving = (measure_saved_bytes(Checkpointed(on), (64,)) for on in (False, True))
+    assert plain == 5 * 64 * 4
+    assert saving < plain
+
+
+@pytest.mark.parametrize("outside", [torch.no_grad, torch.inference_mode])
+def test_the_answer_does_not_depend_on_the_grad_mode_of_the_caller(outside):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    expected = summarize(model, (3, 9, 9)).saved_bytes
+    with outside():
+        assert summarize(model, (3, 9, 9)).saved_bytes == expected > 0
+
+
+# -- the table ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def alexnet():
+    return summarize(build("alexnet"), (3, 224, 224))
+
+
+def test_a_row_tells_all_of_one_call(alexnet):
+    assert alexnet.table.set_index("name").loc["features.3"].to_dict() == {
+        "type": "Conv2d",
+        "call": 1,
+        "depth": 2,
+        "output_shape": (1, 192, 27, 27),
+        "parameters": 64 * 192 * 25 + 192,
+        "trainable": 64 * 192 * 25 + 192,
+        "multiply_adds": 64 * 192 * 25 * 27 * 27,
+        "saved_bytes": 4 * 64 * 27 * 27,
+        "receptive_field": (51, 51),
+        "stride": (8, 8),
+        "padding": (18, 18),
+    }
+
+
+def test_rows_stand_in_the_order_of_the_calls_parents_first(alexnet):
+    names = alexnet.table["name"].tolist()
+    assert names[:3] == ["(model)", "features", "features.0"]
+    assert names[-1] == "classifier.6"
+    assert alexnet.table["depth"].tolist() == [0, 1, *[2] * 13, 1, 1, *[2] * 7]
+
+
+def test_fields_are_those_of_the_formula_and_then_the_whole_image(alexnet):
+    features = build("alexnet").features
+    rows = alexnet.table.set_index("name")
+    for n in range(1, len(features) + 1):
+        row, field = rows.loc[f"features.{n - 1}"], receptive_field(features[:n])
+        assert (row["receptive_field"], row["stride"]) == field[:2]
+    assert rows.loc["avgpool", "receptive_field"] == (195, 195)  # 6 x 6 to 6 x 6
+    assert rows.loc["classifier.0", "receptive_field"] == (195, 195)  # flat, not yet mixed
+    assert rows.loc["classifier.1", "receptive_field"] == "whole image"
+    assert rows.loc["(model)", "receptive_field"] == "whole image"
+
+
+class Join(nn.Module):
+    def __init__(self, in_place):
+        super().__init__()
+        self.one, self.other = (nn.Conv2d(3, 3, k, padding=k // 2) for k in (1, 5))
+        self.last, self.in_place = nn.ReLU(), in_place
+
+    def forward(self, x):
+        y, z = self.one(x), self.other(x)
+        if self.in_place:
+            y += z
+        else:
+            y = y + z
+        return self.last(y)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_after_a_join_the_field_is_not_guessed(in_place):
+    rows = summarize(Join(in_place), (3, 16, 16)).table.set_index("name")
+    assert rows.loc["other", "receptive_field"] == (5, 5)
+    assert rows.loc["last", "receptive_field"] is None
+    part = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3)
+    )
+    assert summarize(part, (3, 8, 8)).table["receptive_field"].tolist()[1:] == [
+        (3, 3),
+        None,
+        None,
+    ]
+
+
+def test_shared_layers_count_once_and_second_calls_say_so():
+    layer = nn.Linear(4, 4)
+    summary = summarize(nn.Sequential(layer, layer), (4,))
+    assert count_parameters(nn.Sequential(layer, layer)) == summary.n_parameters == 20
+    assert summary.table["parameters"].tolist() == [0, 20, 0]
+    assert summary.table["call"].tolist() == [1, 1, 2]
+    assert summary.multiply_adds == 32
+    assert "0 (call 2)" in summary._repr_html_()
+
+
+def test_parts_that_are_not_called_have_a_row_and_their_parameters():
+    with torch.device("meta"):
+        model = torchvision.models.googlenet(weights=None, init_weights=False)
+    training, evaluation = (
+        summarize(model.train(mode), (3, 224, 224), batch_size=2) for mode in (True, False)
+    )
+    assert training.n_parameters == evaluation.n_parameters == 13_004_888
+    assert (training.table["call"] > 0).all()
+    idle = evaluation.table[evaluation.table["call"] == 0]
+    assert idle["parameters"].sum() == 13_004_888 - 6_624_904
+    assert "not called" in evaluation._repr_html_()
+
+
+def test_text_and_page_tell_the_totals(alexnet):
+    assert repr(alexnet) == (
+        "ModelSummary(AlexNet: 61,100,840 parameters, 714,188,480 multiply-adds, "
+        "3,741,184 saved bytes)"
+    )
+    page = alexnet._repr_html_()
+    for words in ("features.0", "1 x 64 x 55 x 55", "61,100,840", "51 x 51", "whole image"):
+        assert words in page
+    assert page.count("<tr>") == len(alexnet.table) + 2
+    Renamed = type("<Linear>", (nn.Linear,), {})
+    assert "<Linear>" not in summarize(Renamed(2, 2), (2,))._repr_html_()
+
+
+# -- left as it was, and misuse ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_model_is_left_as_it_was(fails):
+    model = nn.Sequential(
+        parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4), nn.Dropout(0.5)
+    )
+    model[1].eval()
+    before, random_before = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    modes = [module.training for module in model.modules()]
+    with record_activations(model) as recorded:
+        if fails:
+            with pytest.raises(ShapeError):
+                summarize(model, (1, 8, 8))
+        else:
+            assert summarize(model, (3, 8, 8)).multiply_adds == 4 * 36 * 27
+        measure_saved_bytes(model, (3, 8, 8))
+    assert recorded == {}  # hooks of others are not run
+    assert all(
+        torch.equal(before[name], value) for name, value in model.state_dict().items()
+    )
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(random_before, torch.get_rng_state())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "words"),
+    [
+        (nn.Conv2d(3, 4, 3), (1, 8, 8), r"'\(model\)' \(Conv2d\) fails.*\(1, 1, 8, 8\)"),
+        (nn.Sequential(nn.Linear(3, 4)), (2, 5), r"'0' \(Linear\).*without the batch"),
+        (nn.BatchNorm1d(4), (4,), "batch_size=2.*or model.eval"),
+    ],
+)
+def test_an_input_that_cannot_be_read_is_explained_by_layer(model, size, words):
+    with pytest.raises(ShapeError, match=words):
+        summarize(model, size)
