@@ -28,17 +28,17 @@ from coursekit.datasets.folders import ImageFiles, load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import LAND_COVER_CLASSES, make_land_cover
 from coursekit.datasets.loaders import Loader, make_loader
-from coursekit.datasets.moving import make_moving_shapes
-from coursekit.datasets.shape_attributes import (
-    BACKGROUNDS,
+from coursekit.datasets.outlines import SOURCE_SHAPES, UNSEEN_SHAPES
+from coursekit.datasets.scenes import BACKGROUNDS
+from coursekit.datasets.shapes import (
     COLORS,
     HELD_OUT_PAIRS,
     SIZES,
-    SOURCE_SHAPES,
-    UNSEEN_SHAPES,
     caption_shape,
+    draw_shape,
+    make_moving_shapes,
+    make_shapes,
 )
-from coursekit.datasets.shapes import draw_shape, make_shapes
 from coursekit.datasets.shipped_tables import (
     load_convnext_ablation,
     load_efficientnet_scaling,
