@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 import torchvision
 from PIL import Image
-from sklearn.datasets import load_digits as load_small_digits
 
 from coursekit import assets, datasets
 from coursekit.assets import get_asset
 from coursekit.datasets import load_digits, load_photo, load_photos
-from coursekit.datasets.bundled import PHOTOS, center, enlarge
+from coursekit.datasets.bundled import PHOTOS, center
 from coursekit.datasets.downloads import find_cifar_root, find_mnist_root
 from coursekit.errors import AssetError, DataError, SettingsError
 
@@ -43,21 +42,6 @@ def test_the_digits_are_the_same_on_every_machine_and_centered_by_their_mass():
 
 
 DIGITS_SHA256 = "84798003431a16801c5f243b46997771d3b004fee79b658275df33a598b5f5fc"
-
-
-def test_enlarging_agrees_with_catmull_rom_in_floating_point():
-    def kernel(d):
-        near = 1.5 * d**3 - 2.5 * d**2 + 1
-        return np.where(
-            d <= 1, near, np.where(d < 2, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2, 0)
-        )
-
-    grid = (np.arange(20) + 0.5) / 2.5 - 0.5
-    weights = kernel(np.abs(grid[:, None] - np.arange(-3, 11)))  # (20, 14)
-    small = load_small_digits().images[:20]
-    padded = np.pad(small, ((0, 0), (3, 3), (3, 3)), mode="edge")
-    raised = np.clip((weights @ padded @ weights.T / 16 - 0.5) * 1.6 + 0.5, 0, 1) * 255
-    assert np.abs(enlarge(small) - raised).max() <= 0.5 + 1e-6
 
 
 def test_parts_of_the_digits_are_stratified_disjoint_and_together_all():

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coursekit.datasets import (
-    BACKGROUNDS,
     COLORS,
     HELD_OUT_PAIRS,
     SIZES,
@@ -83,11 +81,8 @@ def test_any_window_equals_that_part_of_the_whole(world, start, data):
     assert window.captions == part.captions
 
 
-def test_threads_that_draw_at_once_do_not_disturb_each_other(world):
-    make, whole = world
-    with ThreadPoolExecutor(4) as pool:
-        parts = list(pool.map(lambda i: make(75, seed=3, start=75 * i), range(4)))
-    assert np.array_equal(np.concatenate([part.images for part in parts]), whole.images)
+def test_a_shorter_clip_is_the_beginning_of_a_longer_one():
+    assert np.array_equal(make_moving_shapes(7, seed=1), make_moving_shapes(40, seed=1)[:7])
 
 
 def test_very_large_numbers_are_drawn_too(world):
@@ -131,17 +126,6 @@ def test_labels_index_the_requested_shapes_and_captions_say_the_attributes():
     for caption, *names in zip(drawn.captions, *drawn.attributes.values(), strict=True):
         shape, color, size, background = names
         assert caption == f"a {size} {color} {shape} on a {background} background"
-
-
-def test_attributes_are_balanced_and_independent():
-    drawn = make_shapes(3000, seed=1, image_size=8).attributes
-    for name, known in (("color", COLORS), ("size", SIZES), ("background", BACKGROUNDS)):
-        counts, expected = Counter(drawn[name].tolist()), 3000 / len(known)
-        assert set(counts) == set(known)
-        assert all(abs(n - expected) < 5 * expected**0.5 for n in counts.values())
-    pairs = Counter(zip(drawn["color"].tolist(), drawn["background"].tolist(), strict=True))
-    assert len(pairs) == 70
-    assert max(pairs.values()) < 2 * 3000 / 70
 
 
 @pytest.mark.parametrize(
@@ -216,48 +200,6 @@ def test_the_object_has_the_color_it_is_called(with_and_without):
     ]
     nearest = [COLORS[np.abs(table - color).sum(axis=1).argmin()] for color in medians]
     assert (np.array(nearest) == names["color"]).mean() > 0.85
-
-
-def test_backgrounds_differ_and_a_clean_shape_is_centered():
-    drawn = [
-        draw_shape("disc", size="small", background=b).astype(int) for b in BACKGROUNDS
-    ]
-    for index, first in enumerate(drawn):
-        for second in drawn[index + 1 :]:
-            assert np.abs(first - second).mean() > 4
-    assert draw_shape("disc", color="white")[32, 32].min() > 200
-    assert (draw_shape("disc")[0, 0] == draw_shape("star")[0, 0]).all()
-
-
-def test_land_is_neither_flat_nor_clipped_and_a_linear_model_is_above_chance():
-    from sklearn.linear_model import LogisticRegression
-
-    def features(seed, n_images):
-        drawn = make_land_cover(n_images, seed=seed, image_size=32)
-        pixels = drawn.images / 255
-        statistics = [pixels.mean(axis=(1, 2)), pixels.std(axis=(1, 2))]
-        return np.concatenate(statistics, axis=1), drawn.labels
-
-    drawn = make_land_cover(120, seed=3).images
-    assert drawn.std(axis=(1, 2)).min() > 0.5
-    assert ((drawn == 0) | (drawn == 255)).mean() < 0.15
-    model = LogisticRegression(C=10, max_iter=500).fit(*features(0, 300))
-    assert 0.35 < model.score(*features(1, 500)) < 0.8  # chance is 0.1
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_moving_shapes_stay_inside_and_never_jump(seed):
-    clip = make_moving_shapes(120, seed=seed)
-    assert np.array_equal(make_moving_shapes(7, seed=seed), clip[:7])
-    clip = clip.astype(int)
-    assert (np.abs(np.diff(clip, axis=0)).max(axis=(1, 2, 3)) > 40).all()
-    moving = (clip - np.sort(clip, axis=0)[12]).max(axis=-1) > 40
-    assert moving.sum(axis=(1, 2)).min() > 15
-    assert not moving[:, [0, -1], :].any()
-    assert not moving[:, :, [0, -1]].any()
-    mass = moving.sum(axis=(1, 2))
-    middle = [moving.sum(axis=axis) @ np.arange(32) / mass for axis in (1, 2)]
-    assert np.hypot(*np.diff(middle, axis=1)).max() < 4  # pixels a frame
 
 
 # Misuse
