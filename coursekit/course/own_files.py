@@ -37,10 +37,11 @@ def load_own_digits(path: Path, part: str, *, is_quick: bool) -> "ImageSet":
 
 def load_own_objects(path: Path, part: str, *, is_quick: bool) -> "ImageSet":
     """Return own objects of 32 x 32: CIFAR-10's python files, or class folders."""
-    from coursekit.datasets.cifar_files import find_cifar_folder, load_cifar_files
+    from coursekit.datasets.downloads import find_cifar_root, load_cifar_files
 
-    if find_cifar_folder(path) is not None:
-        return load_cifar_files(path, part=part)
+    root = find_cifar_root(path)
+    if root is not None:
+        return load_cifar_files(root, part=part)
     return _load_classes(path, part, image_size=32, is_quick=is_quick)
 
 
@@ -70,13 +71,11 @@ def _load_classes(
     channels: int = 3,
 ) -> "ImageSet":
     """Load one part of a folder; where it has none, a fifth of each class is for testing."""
-    from coursekit.datasets import load_folder
-    from coursekit.datasets.layout import find_parts, require_folder
-    from coursekit.datasets.splits import split_stratified
+    from coursekit.datasets import load_folder, split_stratified
+    from coursekit.datasets.folders import find_parts
 
-    require_folder(path)
     settings = {"image_size": None if is_quick else image_size, "channels": channels}
-    if find_parts(path):
+    if path.is_dir() and find_parts(path):
         return load_folder(path, part=part, **settings)
     whole = load_folder(path, **settings)
     return split_stratified(whole, _SIZES, seed=_SEED)[part]

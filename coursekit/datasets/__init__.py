@@ -2,61 +2,58 @@
 
 The record: `ImageSet`.
 Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
-`UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_land_cover` and
-`LAND_COVER_CLASSES`; `make_moving_shapes`.
-Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`, `PHOTOS`.
+`UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_moving_shapes`;
+`make_land_cover`.
+Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`.
 Shipped tables: `load_ilsvrc_winners`, `load_imagenet_classes`, `load_convnext_ablation`,
 `load_efficientnet_scaling`.
-Own files: `load_folder`, `ImageFiles`, `load_cifar_files`, `load_mnist_files`.
+Own files: `load_folder`, `load_cifar_files`, `load_mnist_files`.
 Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
 `fetch_imagenet_sample`.
 For training: `split_stratified`, `make_loader` and the `Loader` it makes.
 """
 
-from coursekit.datasets.bundled_digits import load_digits
-from coursekit.datasets.bundled_photos import PHOTOS, load_photo, load_photos
-from coursekit.datasets.cifar_files import load_cifar_files
+from coursekit.datasets.bundled import (
+    load_convnext_ablation,
+    load_digits,
+    load_efficientnet_scaling,
+    load_ilsvrc_winners,
+    load_imagenet_classes,
+    load_photo,
+    load_photos,
+)
 from coursekit.datasets.downloads import (
     fetch_cifar10,
     fetch_eurosat,
     fetch_hymenoptera,
     fetch_imagenet_sample,
     fetch_mnist,
+    load_cifar_files,
     load_mnist_files,
 )
-from coursekit.datasets.folders import ImageFiles, load_folder
+from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
-from coursekit.datasets.land_cover import LAND_COVER_CLASSES, make_land_cover
-from coursekit.datasets.loaders import Loader, make_loader
-from coursekit.datasets.moving import make_moving_shapes
-from coursekit.datasets.shape_attributes import (
-    BACKGROUNDS,
+from coursekit.datasets.land_cover import make_land_cover
+from coursekit.datasets.loading import Loader, make_loader, split_stratified
+from coursekit.datasets.outlines import SOURCE_SHAPES, UNSEEN_SHAPES
+from coursekit.datasets.scenes import BACKGROUNDS
+from coursekit.datasets.shapes import (
     COLORS,
     HELD_OUT_PAIRS,
     SIZES,
-    SOURCE_SHAPES,
-    UNSEEN_SHAPES,
     caption_shape,
+    draw_shape,
+    make_moving_shapes,
+    make_shapes,
 )
-from coursekit.datasets.shapes import draw_shape, make_shapes
-from coursekit.datasets.shipped_tables import (
-    load_convnext_ablation,
-    load_efficientnet_scaling,
-    load_ilsvrc_winners,
-    load_imagenet_classes,
-)
-from coursekit.datasets.splits import split_stratified
 
 __all__ = [
     "BACKGROUNDS",
     "COLORS",
     "HELD_OUT_PAIRS",
-    "LAND_COVER_CLASSES",
-    "PHOTOS",
     "SIZES",
     "SOURCE_SHAPES",
     "UNSEEN_SHAPES",
-    "ImageFiles",
     "ImageSet",
     "Loader",
     "caption_shape",

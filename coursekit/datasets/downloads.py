@@ -1,6 +1,8 @@
 """Downloaded data sets, opened with torchvision's own classes where it has one.
 
-`coursekit.assets` puts the files in place and checks them; nothing here opens a connection.
+`coursekit.assets` puts the files in place and checks them; here no connection is opened.
+Sources, licenses and citations stand in its registry and come as the card. torchvision is
+imported where it is needed, because it is slow to import.
 """
 
 from dataclasses import replace
@@ -9,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.assets import fetch, get_asset
-from coursekit.datasets.folders import ImageFiles, load_folder
+from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
-from coursekit.datasets.splits import split_stratified
-from coursekit.errors import DataError, SettingsError
+from coursekit.datasets.loading import split_stratified
+from coursekit.errors import DataError
 
 __all__ = [
     "fetch_cifar10",
@@ -20,69 +22,58 @@ __all__ = [
     "fetch_hymenoptera",
     "fetch_imagenet_sample",
     "fetch_mnist",
+    "find_cifar_root",
     "find_mnist_root",
+    "load_cifar_files",
     "load_mnist_files",
 ]
 
-_EUROSAT_SEED = 0
-_EUROSAT_SIZES = {"train": 0.8, "test": 0.2}
-_EUROSAT_PIXELS = 64
-
 
 def fetch_mnist(part: str = "train") -> ImageSet:
-    """Return MNIST's handwritten digits.
+    """Return MNIST: 60,000 digits to train or 10,000 to test, (n_images, 28, 28, 1)."""
+    return _with_card(load_mnist_files(fetch("mnist").parent, part=part), "mnist")
 
-    Parameters
-    ----------
-    part : {"train", "test"}, default="train"
-        60,000 or 10,000 images.
 
-    Returns
-    -------
-    ImageSet
-        Gray images of shape (n_images, 28, 28, 1), white on black, and the class names
-        ``"0"`` to ``"9"``.
+def fetch_cifar10(part: str = "train") -> ImageSet:
+    """Return CIFAR-10: 50,000 or 10,000 small photographs, (n_images, 32, 32, 3)."""
+    return _with_card(load_cifar_files(fetch("cifar10"), part=part), "cifar10")
 
-    Raises
-    ------
-    AssetError
-        If the files are nowhere to be had.
 
-    References
-    ----------
-    .. [1] LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
-       Recognition", Proceedings of the IEEE 86(11), 1998.
-       https://doi.org/10.1109/5.726791
+def fetch_eurosat(part: str = "train") -> ImageSet:
+    """Return EuroSAT, satellite images of ten kinds of land, (n_images, 64, 64, 3).
+
+    The data set comes in one piece. It is cut here, 80 % to train and 20 % to test, the same
+    share of each class; no seed changes that.
     """
-    _check_part(part)
-    digits = load_mnist_files(fetch("mnist").parent, part=part)
-    return replace(digits, card=get_asset("mnist").card)
+    whole = load_folder(fetch("eurosat") / "2750", image_size=64)
+    chosen = split_stratified(whole, {"train": 0.8, "test": 0.2}, seed=0)[part]
+    chosen = _with_card(chosen, "eurosat")
+    return replace(
+        chosen, card=f"{chosen.card} Split: 80 % train, 20 % test, stratified, fixed."
+    )
+
+
+def fetch_hymenoptera(part: str = "train") -> ImageSet:
+    """Return 244 or 153 photographs of ants and bees, of different sizes, read when asked."""
+    photos = load_folder(fetch("hymenoptera") / "hymenoptera_data", part=part)
+    return _with_card(photos, "hymenoptera")
+
+
+def fetch_imagenet_sample() -> ImageSet:
+    """Return one photograph of each of ImageNet's 1,000 classes, in the class index's order.
+
+    They are probably from ImageNet's training part, so a network pretrained there has seen
+    them: accuracies on them flatter.
+    """
+    return _with_card(load_folder(fetch("imagenet-sample"), flat=True), "imagenet-sample")
 
 
 def load_mnist_files(root: Path, *, part: str = "train") -> ImageSet:
-    """Return the digits in four unpacked files of MNIST's form.
+    """Return the digits in four unpacked files of MNIST's form, in ``MNIST/raw`` of `root`."""
+    from torchvision.datasets import MNIST
 
-    Parameters
-    ----------
-    root : Path
-        Holds ``MNIST/raw/train-images-idx3-ubyte`` and the three others.
-    part : {"train", "test"}, default="train"
-
-    Returns
-    -------
-    ImageSet
-        Images of shape (n_images, height, width, 1).
-
-    Raises
-    ------
-    DataError
-        If a file is missing or damaged.
-    """
-    from torchvision.datasets import MNIST  # torchvision is slow to import
-
-    _check_part(part)
     try:
-        opened = MNIST(root, train=part == "train", download=False)
+        opened = MNIST(root, train=_is_train(part), download=False)
     except (RuntimeError, ValueError, AssertionError, KeyError, OSError) as error:
         msg = (
             f"The four unpacked files of MNIST are needed in {root / 'MNIST' / 'raw'}, but "
@@ -97,185 +88,50 @@ def load_mnist_files(root: Path, *, part: str = "train") -> ImageSet:
     )
 
 
-def find_mnist_root(path: Path) -> Path | None:
-    """Return the folder that holds ``MNIST/raw`` when `path` is it or lies inside, or None."""
-    for root in (path, path.parent, path.parent.parent):
-        raw = root / "MNIST" / "raw"
-        if path in {root, raw.parent, raw} and (raw / "train-images-idx3-ubyte").is_file():
-            return root
-    return None
+def load_cifar_files(root: Path, *, part: str = "train") -> ImageSet:
+    """Return CIFAR-10 from its python files, in ``cifar-10-batches-py`` of `root`.
 
-
-def fetch_cifar10(part: str = "train") -> ImageSet:
-    """Return CIFAR-10: small photographs of ten kinds of things.
-
-    Parameters
-    ----------
-    part : {"train", "test"}, default="train"
-        50,000 or 10,000 images.
-
-    Returns
-    -------
-    ImageSet
-        Images of shape (n_images, 32, 32, 3).
-
-    Raises
-    ------
-    AssetError
-        If the files are nowhere to be had.
-    DataError
-        If torchvision finds other files than its own sums say.
-
-    References
-    ----------
-    .. [1] Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical
-       report, University of Toronto, 2009.
-       https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf
+    They are pickles, which can run any program: torchvision compares their md5 sums with the
+    published ones before it opens them.
     """
     from torchvision.datasets import CIFAR10
 
-    _check_part(part)
-    root = fetch("cifar10")
     try:
-        opened = CIFAR10(root, train=part == "train", download=False)
+        opened = CIFAR10(root, train=_is_train(part), download=False)
     except RuntimeError as error:
-        msg = f"torchvision refuses the files in {root}: {error}. Delete that folder."
+        msg = (
+            f"CIFAR-10's python files are needed in {root / CIFAR10.base_folder}, but one is "
+            "missing or is not the published one. Unpack cifar-10-python.tar.gz there again."
+        )
         raise DataError(msg) from error
     return ImageSet(
         images=np.ascontiguousarray(opened.data),
         labels=opened.targets,
         class_names=opened.classes,
-        card=get_asset("cifar10").card,
+        card=f"CIFAR-10's python files from {root}.",
     )
 
 
-def fetch_eurosat(part: str = "train") -> ImageSet:
-    """Return EuroSAT: satellite images of ten kinds of land cover.
-
-    Parameters
-    ----------
-    part : {"train", "test"}, default="train"
-        80 or 20 % of the 27,000 images, the same share of each class.
-
-    Returns
-    -------
-    ImageSet
-        Images of shape (n_images, 64, 64, 3).
-
-    Raises
-    ------
-    AssetError
-        If the files are nowhere to be had.
-    DataError
-        If files in the folder cannot be read.
-
-    Notes
-    -----
-    The data set comes in one piece. The split made here is fixed: no seed changes it.
-
-    References
-    ----------
-    .. [1] Helber, Bischke, Dengel and Borth, "EuroSAT: A Novel Dataset and Deep Learning
-       Benchmark for Land Use and Land Cover Classification", IEEE Journal of Selected Topics
-       in Applied Earth Observations and Remote Sensing 12(7), 2019.
-       https://arxiv.org/abs/1709.00029
-    """
-    from torchvision.datasets import EuroSAT
-
-    _check_part(part)
-    root = fetch("eurosat").parent
-    try:
-        opened = EuroSAT(root, download=False)
-    except (RuntimeError, OSError) as error:
-        msg = f"torchvision refuses the files in {root / 'eurosat'}: {error}. Delete it."
-        raise DataError(msg) from error
-    paths, labels = zip(*opened.samples, strict=True)
-    whole = ImageSet(
-        images=ImageFiles(paths),
-        labels=labels,
-        class_names=opened.classes,
-        card=get_asset("eurosat").card
-        + " Split: 80 % train, 20 % test, stratified, fixed.",
-    )
-    chosen = split_stratified(whole, _EUROSAT_SIZES, seed=_EUROSAT_SEED)[part]
-    return replace(chosen, images=_decode_all(chosen, _EUROSAT_PIXELS))
+def find_mnist_root(path: Path) -> Path | None:
+    """Return the folder that holds ``MNIST/raw`` when `path` is it or lies inside, or None."""
+    return _find_root(path, "MNIST/raw/train-images-idx3-ubyte")
 
 
-def fetch_hymenoptera(part: str = "train") -> ImageSet:
-    """Return photographs of ants and bees, the data of PyTorch's transfer tutorial.
-
-    Parameters
-    ----------
-    part : {"train", "test"}, default="train"
-        244 or 153 images.
-
-    Returns
-    -------
-    ImageSet
-        Images of different sizes, read from the disk when asked for.
-
-    Raises
-    ------
-    AssetError
-        If the files are nowhere to be had.
-    DataError
-        If files in the folder cannot be read.
-
-    References
-    ----------
-    .. [1] Chilamkurthy, "Transfer Learning for Computer Vision Tutorial", 2017.
-       https://pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
-    """
-    _check_part(part)
-    photos = load_folder(fetch("hymenoptera") / "hymenoptera_data", part=part)
-    return replace(photos, card=get_asset("hymenoptera").card)
+def find_cifar_root(path: Path) -> Path | None:
+    """Return the folder that holds CIFAR-10's folder when `path` is it or is that, or None."""
+    return _find_root(path, "cifar-10-batches-py/batches.meta")
 
 
-def fetch_imagenet_sample() -> ImageSet:
-    """Return one photograph of each of ImageNet's 1,000 classes.
-
-    Returns
-    -------
-    ImageSet
-        Images of different sizes, read from the disk when asked for, in the order of
-        ImageNet's class index: image 0 is a tench.
-
-    Raises
-    ------
-    AssetError
-        If the files are nowhere to be had.
-    DataError
-        If files in the folder cannot be read.
-
-    Notes
-    -----
-    The photographs are probably from ImageNet's training part, so a network pretrained
-    there has seen them: accuracies on them flatter.
-
-    References
-    ----------
-    .. [1] Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge",
-       International Journal of Computer Vision 115(3), 2015.
-       https://arxiv.org/abs/1409.0575
-    """
-    photos = load_folder(fetch("imagenet-sample"), flat=True)
-    return replace(photos, card=get_asset("imagenet-sample").card)
+def _find_root(path: Path, file: str) -> Path | None:
+    for root in (path, path.parent, path.parent.parent):
+        if (root / file).is_file() and path in (root / file).parents:
+            return root
+    return None
 
 
-def _decode_all(image_set: ImageSet, size: int) -> np.ndarray:
-    pixels = np.empty((len(image_set), size, size, 3), np.uint8)
-    for row, image in enumerate(image_set.images):
-        if image.shape != pixels.shape[1:]:
-            msg = (
-                f"Every image must be {size} x {size} x 3, but image {row} is "
-                f"{' x '.join(map(str, image.shape))}. Delete the folder and fetch it again."
-            )
-            raise DataError(msg)
-        pixels[row] = image
-    return pixels
+def _is_train(part: str) -> bool:
+    return {"train": True, "test": False}[part]
 
 
-def _check_part(part: str) -> None:
-    if part not in {"train", "test"}:
-        msg = f"part must be 'train' or 'test', got {part!r}."
-        raise SettingsError(msg)
+def _with_card(image_set: ImageSet, asset: str) -> ImageSet:
+    return replace(image_set, card=get_asset(asset).card)

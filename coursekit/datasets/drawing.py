@@ -1,39 +1,156 @@
-"""Paint batches of pictures with arithmetic that gives the same bytes everywhere.
+"""What drawn worlds are made of: hashed random numbers, paint, fractal noise.
 
-A canvas is a float32 array of shape (n_images, 3, height, width) with values from 0 to 1, a
-plane one of shape (n_images, height, width). Positions run from -1 (left, top) to 1 (right,
-bottom). Only operations that IEEE 754 rounds exactly are used on pixels - add, subtract,
-multiply, divide, square root, comparison -, never a sum over an axis or a library's sine, so a
-picture depends on neither batch, threads nor machine. Nothing here knows what is painted.
+A world is a function of (seed, number of the picture): every random number is a hash of them
+and of a name, so a picture is the same whatever is drawn before it, beside it or in which
+process. On pixels only operations are used that IEEE 754 rounds exactly (add, subtract,
+multiply, divide, square root, comparison), never a sum over an axis or a library's sine: so
+the bytes are the same on every machine. Do not reorder this arithmetic.
+
+Shapes throughout, all float32: numbers of images (n_images,), positions of pixels along one
+axis (image_size,) from -1 to 1, planes (n_images, height, width), canvases (n_images, 3,
+height, width) with values from 0 to 1.
 """
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from math import cos, sin, tau
+from statistics import NormalDist
 
 import numpy as np
 
-__all__ = [
-    "affine",
-    "column",
-    "coverage",
-    "paint",
-    "pixel_positions",
-    "sample_bilinear",
-    "to_bytes",
-    "triangle_wave",
-]
+from coursekit.errors import SettingsError
+from coursekit.seeds import derive_seed
+
+N_DIRECTIONS = 4096  # steps of a turn: sines from a rounded table are the same everywhere
+N_QUANTILES = 1024  # levels of Gaussian noise, ten bits each: three planes from one hash
 
 
-def pixel_positions(image_size: int) -> np.ndarray:
-    """Return the positions of the pixels' centers along one axis.
+class Draws:
+    """Random numbers for some images of one world, by name.
 
-    Returns
-    -------
-    ndarray of shape (image_size,), float32
-        From ``-1 + 1 / image_size`` to ``1 - 1 / image_size``.
+    A name asked for twice gives the same numbers twice. The hash is the finalizer of SplitMix64
+    (Steele, Lea and Flood, OOPSLA 2014, section 5) over a counter, whose start is a SHA-256 of
+    seed, world and name.
 
     Examples
     --------
-    >>> pixel_positions(4)
-    array([-0.75, -0.25,  0.25,  0.75], dtype=float32)
+    >>> alone = Draws(0, "toy", np.array([7], np.uint64)).integers("size", 100)
+    >>> together = Draws(0, "toy", np.arange(10, dtype=np.uint64)).integers("size", 100)
+    >>> bool(alone[0] == together[7])
+    True
     """
+
+    def __init__(self, seed: int, world: str, indices: np.ndarray) -> None:
+        self.seed, self.world = seed, world
+        self.indices = np.asarray(indices, dtype=np.uint64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def bits(self, name: str, n_columns: int = 1) -> np.ndarray:
+        """Return 64 random bits for each image and column, of shape (n_images, n_columns)."""
+        start = np.uint64(derive_seed(self.seed, self.world, name))
+        keys = _mix64(self.indices * np.uint64(0x9E3779B97F4A7C15) + start)
+        steps = np.arange(1, n_columns + 1, dtype=np.uint64)
+        return _mix64(keys[:, None] + steps * np.uint64(0xD1B54A32D192ED03))
+
+    def uniform(
+        self, name: str, low: float = 0.0, high: float = 1.0, n_columns: int | None = None
+    ) -> np.ndarray:
+        """Return numbers in ``[low, high)``, one an image or of shape (n_images, n_columns)."""
+        unit = (self.bits(name, n_columns or 1) >> np.uint64(40)).astype(np.float32)
+        unit *= np.float32(2**-24)
+        values = unit * np.float32(high - low) + np.float32(low)
+        return values if n_columns else values[:, 0]
+
+    def integers(
+        self, name: str, n_values: int, n_columns: int | None = None
+    ) -> np.ndarray:
+        """Return whole numbers in ``0 .. n_values - 1``, all equally likely."""
+        high = self.bits(name, n_columns or 1) >> np.uint64(32)
+        values = ((high * np.uint64(n_values)) >> np.uint64(32)).astype(np.int64)
+        return values if n_columns else values[:, 0]
+
+    def happens(self, name: str, probability: float) -> np.ndarray:
+        """Return True with this probability for each image, of shape (n_images,)."""
+        return self.uniform(name) < np.float32(probability)
+
+    def balanced(self, name: str, n_values: int) -> np.ndarray:
+        """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
+        count = np.uint64(n_values)
+        rows = np.arange(len(self))
+        block = Draws(self.seed, self.world, self.indices // count)
+        order = np.argsort(block.bits(name, n_values), axis=1, kind="stable")
+        return order[rows, (self.indices % count).astype(np.int64)]
+
+    def rows(self, rows: np.ndarray) -> "Draws":
+        """Return the draws of some of the images, chosen by position or mask."""
+        return Draws(self.seed, self.world, self.indices[rows])
+
+
+def directions(turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return cosine and sine of angles given in turns (1 turn is 360 degrees)."""
+    steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
+    table = _direction_table()
+    return table[0][steps], table[1][steps]
+
+
+def gaussian_planes(keys: np.ndarray, n_planes: int, n_pixels: int) -> np.ndarray:
+    """Return Gaussian noise of mean 0 and variance 1, of shape (n_images, n_planes, n_pixels)."""
+    word = np.arange(n_pixels, dtype=np.uint32) * np.uint32(0x9E3779B1)
+    word = word[None] ^ (keys >> np.uint64(32)).astype(np.uint32)[:, None]
+    _mix32(word)
+    table = _quantile_table()
+    noise = np.empty((len(keys), n_planes, n_pixels), np.float32)
+    for plane in range(n_planes):
+        level = (word >> np.uint32(10 * plane)) & np.uint32(N_QUANTILES - 1)
+        noise[:, plane] = table[level]
+    return noise
+
+
+def hash_cells(keys: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 32 random bits for the cell of each pixel; keys are 64 bits an image."""
+    word = columns.astype(np.int32).view(np.uint32) * np.uint32(0x9E3779B1)
+    word += rows.astype(np.int32).view(np.uint32) * np.uint32(0x85EBCA77)
+    word ^= (keys >> np.uint64(32)).astype(np.uint32)[:, None, None]
+    _mix32(word)
+    return word
+
+
+def _mix64(word: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit words: SplitMix64's finalizer."""
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+def _mix32(word: np.ndarray) -> None:
+    """Scramble 32-bit words in place: the hash "lowbias32" of Wellons, 2018."""
+    word ^= word >> np.uint32(16)
+    word *= np.uint32(0x7FEB352D)
+    word ^= word >> np.uint32(15)
+    word *= np.uint32(0x846CA68B)
+    word ^= word >> np.uint32(16)
+
+
+@cache
+def _direction_table() -> tuple[np.ndarray, np.ndarray]:
+    angles = [tau * step / N_DIRECTIONS for step in range(N_DIRECTIONS)]
+    rounded = (
+        np.round(np.array([[f(a) for a in angles] for f in (cos, sin)]) * 2**20) / 2**20
+    )
+    return rounded[0].astype(np.float32), rounded[1].astype(np.float32)
+
+
+@cache
+def _quantile_table() -> np.ndarray:
+    normal = NormalDist()
+    levels = [normal.inv_cdf((step + 0.5) / N_QUANTILES) for step in range(N_QUANTILES)]
+    return (np.round(np.array(levels) * 2**12) / 2**12).astype(np.float32)
+
+
+def pixel_positions(image_size: int) -> np.ndarray:
+    """Return the positions of the pixels' centers along one axis."""
     return ((2 * np.arange(image_size) + 1 - image_size) / image_size).astype(np.float32)
 
 
@@ -45,38 +162,14 @@ def column(values: np.ndarray) -> np.ndarray:
 def affine(
     across: np.ndarray, down: np.ndarray, offset: np.ndarray, positions: np.ndarray
 ) -> np.ndarray:
-    """Return the plane ``across * x + down * y + offset`` of each image.
-
-    Parameters
-    ----------
-    across, down, offset : ndarray of shape (n_images,), float32
-    positions : ndarray of shape (image_size,), float32
-        The pixels' centers, the same along both axes.
-
-    Returns
-    -------
-    ndarray of shape (n_images, image_size, image_size), float32
-    """
+    """Return the plane ``across * x + down * y + offset`` of each image."""
     along_x = across[:, None] * positions + offset[:, None]
     along_y = down[:, None] * positions
     return along_x[:, None, :] + along_y[:, :, None]
 
 
 def coverage(distances: np.ndarray, softness: np.ndarray) -> np.ndarray:
-    """Return how much of each pixel lies inside, from signed distances to the edge.
-
-    Parameters
-    ----------
-    distances : ndarray of shape (n_images, height, width), float32
-        Negative inside.
-    softness : ndarray of shape (n_images,), float32
-        The distance over which the edge fades, usually one pixel.
-
-    Returns
-    -------
-    ndarray of shape (n_images, height, width), float32
-        From 0 (outside) to 1 (inside).
-    """
+    """Return how much of each pixel lies inside, from signed distances to the edge."""
     covered = distances * column(-1 / softness)
     covered += 0.5
     return np.clip(covered, 0, 1, out=covered)
@@ -89,15 +182,7 @@ def triangle_wave(plane: np.ndarray) -> np.ndarray:
 
 
 def paint(canvas: np.ndarray, color: np.ndarray, covered: np.ndarray) -> None:
-    """Lay a color over the canvas, in place.
-
-    Parameters
-    ----------
-    canvas : ndarray of shape (n_images, 3, height, width), float32
-    color : ndarray of shape (n_images, 3) or (n_images, 3, height, width), float32
-    covered : ndarray of shape (n_images, height, width), float32
-        Opacity from 0 to 1.
-    """
+    """Lay a color over the canvas, in place."""
     if color.ndim == 2:
         color = color[:, :, None, None]
     change = color - canvas
@@ -108,20 +193,7 @@ def paint(canvas: np.ndarray, color: np.ndarray, covered: np.ndarray) -> None:
 def sample_bilinear(
     tables: np.ndarray, which: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
-    """Return values of a table between its entries; beyond its border, the border's value.
-
-    Parameters
-    ----------
-    tables : ndarray of shape (n_tables, height, width), float32
-    which : ndarray of shape (n_images,), int64
-        The table that each image reads.
-    x, y : ndarray of shape (n_images, image_size, image_size), float32
-        Column and row, counted in entries from 0.
-
-    Returns
-    -------
-    ndarray of the shape of `x`, float32
-    """
+    """Return values of each image's table at (x, y), counted in entries; borders go on."""
     height, width = tables.shape[1:]
     x = np.clip(x, 0, np.float32(width - 1.001))
     y = np.clip(y, 0, np.float32(height - 1.001))
@@ -150,3 +222,112 @@ def _lerp(start: np.ndarray, stop: np.ndarray, part: np.ndarray) -> np.ndarray:
     stop *= part
     stop += start
     return stop
+
+
+TILE_SIZE = 256  # Entries along each side of the tile.
+
+# Tile: how many lattice cells lie along a side, and how strong each lattice is.
+OCTAVES = {
+    "clouds": {4: 1.0, 8: 0.5, 16: 0.25, 32: 0.125, 64: 0.0625, 128: 0.03},
+    "hills": {4: 1.0, 8: 0.35, 16: 0.08},
+    "crowns": {32: 0.5, 64: 1.0, 128: 0.6},
+}
+
+
+def sample_clouds(
+    across: np.ndarray,
+    down: np.ndarray,
+    phase: np.ndarray,
+    positions: np.ndarray,
+    *,
+    tile: str = "clouds",
+) -> np.ndarray:
+    """Return one window of a tile of fractal noise for each image, from 0 to 1.
+
+    `across` and `down` are cosine and sine of its angle times its size: 0.5 is as wide as the
+    tile. `phase`, of shape (n_images, 2), is its center from 0 to 1. Values are ranks, so a
+    threshold of 0.3 covers three tenths of the tile.
+    """
+    size = np.float32(TILE_SIZE)
+    along_x = across[:, None] * positions
+    along_y = down[:, None] * positions
+    x = (along_x + phase[:, :1])[:, None, :] * size - (along_y * size)[:, :, None]
+    along_y = across[:, None] * positions
+    along_x = down[:, None] * positions
+    y = (along_x + phase[:, 1:])[:, None, :] * size + (along_y * size)[:, :, None]
+    return _sample_wrapped(cloud_tiles(tile), x, y)
+
+
+def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    floor_x, floor_y = np.floor(x), np.floor(y)
+    x -= floor_x
+    y -= floor_y
+    left = floor_x.astype(np.int32) & (TILE_SIZE - 1)
+    top = floor_y.astype(np.int32) & (TILE_SIZE - 1)
+    width = TILE_SIZE + 1
+    first = (top * width + left).astype(np.intp)
+    flat = tile.reshape(-1)
+    upper, lower = flat[first], flat[width:][first]
+    upper += (flat[1:][first] - upper) * x
+    lower += (flat[width + 1 :][first] - lower) * x
+    lower -= upper
+    lower *= y
+    lower += upper
+    return lower
+
+
+@cache
+def cloud_tiles(name: str) -> np.ndarray:
+    """Return a tile without seams, its first row and column repeated at the end."""
+    total = np.zeros((TILE_SIZE, TILE_SIZE))
+    for n_cells, strength in OCTAVES[name].items():
+        draws = Draws(0, "clouds", np.arange(n_cells, dtype=np.uint64))
+        lattice = draws.uniform(f"{name} {n_cells}", n_columns=n_cells).astype(np.float64)
+        total += strength * _enlarge(_enlarge(lattice).T).T
+    ranks = np.empty(TILE_SIZE**2, np.float32)
+    order = np.argsort(np.round(total.reshape(-1) * 2**32), kind="stable")
+    ranks[order] = (np.arange(TILE_SIZE**2) + 0.5) / TILE_SIZE**2
+    tile = np.pad(ranks.reshape(TILE_SIZE, TILE_SIZE), ((0, 1), (0, 1)), mode="wrap")
+    tile.flags.writeable = False
+    return tile
+
+
+def _enlarge(lattice: np.ndarray) -> np.ndarray:
+    """Return the rows of a lattice drawn out to the tile's width, smooth at every entry."""
+    n_cells = lattice.shape[1]
+    place = np.arange(TILE_SIZE) * n_cells / TILE_SIZE
+    left = place.astype(int)
+    t = place - left
+    t = t * t * t * (t * (t * 6 - 15) + 10)
+    return lattice[:, left] * (1 - t) + lattice[:, (left + 1) % n_cells] * t
+
+
+# A chunk of this many pixels works in a core's second-level cache.
+CHUNK_PIXELS = 2**16
+
+
+def chunks(n_images: int, image_size: int) -> Iterator[slice]:
+    """Yield slices that cover ``range(n_images)``, small enough for the cache."""
+    size = max(1, CHUNK_PIXELS // image_size**2)
+    for first in range(0, n_images, size):
+        yield slice(first, min(first + size, n_images))
+
+
+def check_window(n_images: int, image_size: int) -> None:
+    """Refuse a number or a size of pictures that cannot be drawn."""
+    if n_images < 1:
+        msg = f"n_images must be a whole number, at least 1, got {n_images!r}."
+        raise SettingsError(msg)
+    if not 8 <= image_size <= 1024:  # smaller shows nothing, larger fills the memory
+        msg = f"image_size must be from 8 to 1024 pixels, got {image_size!r}."
+        raise SettingsError(msg)
+
+
+def check_names(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as a tuple, or say which one is not known."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names or set(names) - set(known) or len(set(names)) < len(names):
+        given = f"got {', '.join(map(repr, names)) or 'none'}"
+        msg = f"{what} must be different names out of {', '.join(known)}; {given}."
+        raise SettingsError(msg)
+    return names

@@ -1,63 +1,30 @@
-"""Load a folder of images as an `ImageSet`.
-
-Nothing here knows which role the folder will fill.
-"""
+"""Own images from a folder, laid out as for torchvision's `ImageFolder`."""
 
 import os
-from collections.abc import Callable, Sequence
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from coursekit.datasets.decoding import decode_image, find_problem, report_problems
 from coursekit.datasets.imageset import ImageSet
-from coursekit.datasets.layout import (
-    find_parts,
-    list_classes,
-    list_files,
-    name_flat,
-    require_folder,
-)
-from coursekit.errors import DataError, SettingsError
+from coursekit.errors import DataError
 
-__all__ = ["ImageFiles", "load_folder"]
+__all__ = ["find_parts", "load_folder", "read_image"]
 
-_PARTS = ("train", "val", "test")
-
-
-class ImageFiles(Sequence):
-    """Images that stay on disk and are decoded when asked for.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-    channels : int, default=3
-        3 for RGB, 1 for gray.
-
-    Raises
-    ------
-    DataError
-        When an image is asked for that cannot be decoded; the message names the file.
-    """
-
-    def __init__(
-        self, paths: Sequence[str | os.PathLike[str]], *, channels: int = 3
-    ) -> None:
-        self.paths = tuple(map(Path, paths))
-        self.channels = channels
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int | slice) -> "np.ndarray | ImageFiles":
-        if isinstance(index, slice):
-            return ImageFiles(self.paths[index], channels=self.channels)
-        path = self.paths[index]
-        try:
-            return decode_image(path, channels=self.channels)
-        except DataError as error:
-            msg = f"{path} cannot be used as an image: {error}. Repair or remove it."
-            raise DataError(msg) from error
+_PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+# Those of torchvision's `ImageFolder`, so that both see the same files.
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_WNID = re.compile(r"n\d{8}_")  # ImageNet's names: n01440764_tench.JPEG
 
 
 def load_folder(
@@ -67,189 +34,259 @@ def load_folder(
     image_size: int | None = None,
     flat: bool = False,
     channels: int = 3,
-    verify: bool = True,
-    min_images: int = 2,
 ) -> ImageSet:
     """Return the images of a folder, with the names of its sub-folders as classes.
 
-    The layout is that of torchvision's `ImageFolder`: one folder a class. Above that there
-    may be folders ``train``, ``val`` and ``test`` with the same classes in each.
+    Every file is looked at first; one error names all that cannot be used.
 
     Parameters
     ----------
     path : path-like
-        The folder.
-    part : str, optional
-        ``"train"``, ``"val"`` or ``"test"``, for a folder that is stored in parts. A folder
-        with only one of ``val`` and ``test`` gives it for both names.
+        Holds one folder a class; above that there may be folders ``train``, ``val`` and
+        ``test`` with the same classes in each.
+    part : {"train", "val", "test"}, optional
+        For a folder that is stored in parts. If only one of ``val`` and ``test`` is there, it
+        serves for both names.
     image_size : int, optional
-        Cut out the largest centered square and resize it, so that all images have this
-        height and width and stand in memory. Without it they keep their sizes and are read
-        from the disk when asked for.
+        Cut out the largest centered square and resize it to this height and width, and keep
+        all images in memory. Without it they keep their sizes and stay on the disk.
     flat : bool, default=False
         Every image, in sub-folders too, is a class of its own, named after its file. Names
         such as ``n01440764_tench.JPEG`` are sorted by ImageNet's class index.
-    channels : int, default=3
-        3 for RGB, 1 for gray.
-    verify : bool, default=True
-        Look at every file first, and report all that cannot be used in one error.
-    min_images : int, default=2
-        Fewest images of a class in ``train``, or in a folder without parts.
+    channels : {3, 1}, default=3
+        RGB or gray.
 
     Returns
     -------
     ImageSet
-        With each image's relative path as the attribute ``"file"``. The card names the
-        files that were left out because they are no images by their names.
-
-    Raises
-    ------
-    DataError
-        If the folder is missing or not laid out so, a class is empty or too small, the
-        parts have different classes, or files cannot be read: the message names them all.
-    SettingsError
-        If an argument is outside what is allowed.
+        With each image's relative path as the attribute ``"file"``. The card lists what was
+        left out because it is no image by its name.
     """
     folder = Path(path).expanduser()
-    _check_settings(part, image_size, channels)
-    require_folder(folder)
-    if flat:
-        paths, names, left_out = _read_flat(folder)
-        labels = np.arange(len(paths))
-    else:
-        folder, classes, left_out = _read_classes(folder, part)
-        _check_class_sizes(folder, classes, 1 if part in {"val", "test"} else min_images)
-        names = tuple(classes)
-        paths = [image for images in classes.values() for image in images]
-        labels = np.repeat(
-            np.arange(len(names)), [len(images) for images in classes.values()]
-        )
+    if not folder.is_dir():
+        what = "is no folder" if folder.exists() else "does not exist"
+        msg = f"{folder} {what}. Give a folder that holds one folder of images a class."
+        raise DataError(msg)
+    folder = folder if flat else _choose_part(folder, part)
+    files = _visible_files(folder)
+    images = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)]
+    paths, labels, names = (_name_flat if flat else _name_by_folder)(folder, images)
+    pixels = _read_all(paths, folder, image_size=image_size, channels=channels)
+    others = sorted(file.relative_to(folder).as_posix() for file in {*files} - {*paths})
+    card = f"Own images from {folder}; license: the owner's to say."
+    if others:
+        card += f" Left out, as no images of a class: {', '.join(others[:5])}."
     return ImageSet(
-        images=_read_images(paths, folder, image_size, channels, verify=verify),
+        images=_Files(paths, channels) if image_size is None else pixels,
         labels=labels,
         class_names=names,
         attributes={"file": np.array([p.relative_to(folder).as_posix() for p in paths])},
-        card=_describe(folder, left_out),
+        card=card,
     )
 
 
-def _read_flat(folder: Path) -> tuple[list[Path], tuple[str, ...], list[str]]:
-    images, others = list_files(folder)
-    if not images:
-        msg = f"{folder} and its sub-folders hold no images. Put some there."
-        raise DataError(msg)
-    images, names = name_flat(folder, images)
-    return images, names, [other.relative_to(folder).as_posix() for other in others]
+def find_parts(folder: Path) -> dict[str, Path]:
+    """Return the parts of a data set that is stored in parts: "train", "val", "test".
 
-
-def _read_classes(
-    folder: Path, part: str | None
-) -> tuple[Path, dict[str, list[Path]], list[str]]:
-    parts = find_parts(folder)
-    if part is None and not parts:
-        return folder, *list_classes(folder)
-    chosen = _choose_part(folder, parts, part)
-    _check_same_classes(folder, parts)
-    return chosen, *list_classes(chosen)
-
-
-def _choose_part(folder: Path, parts: dict[str, Path], part: str | None) -> Path:
-    if part is None:
+    Those that are there and hold folders; none unless "train" is one of them, and not the
+    only part among other folders (it may be the class of trains).
+    """
+    folders = _subfolders(folder)
+    named = {
+        part: sub
+        for sub in folders
+        for part, words in _PARTS.items()
+        if sub.name.lower() in words
+    }
+    if len(named) > 1 and not any(map(_subfolders, folders)):
         msg = (
-            f"{folder} is stored in parts: {', '.join(parts)}. Say which one, for example "
-            "part='train'."
+            f"The folders {', '.join(sub.name for sub in folders)} in {folder} are parts by "
+            "their names, but hold no class folders. Sort the images of each part into one "
+            "folder a class, or pass flat=True to make every image a class of its own."
         )
         raise DataError(msg)
+    parts = {part: sub for part, sub in named.items() if _subfolders(sub)}
+    return parts if "train" in parts and (len(parts) > 1 or len(folders) == 1) else {}
+
+
+def read_image(
+    path: str | os.PathLike[str], *, image_size: int | None = None, channels: int = 3
+) -> np.ndarray:
+    """Return the pixels of an image file, uint8, of shape (height, width, channels).
+
+    What a camera marked as turned is turned, transparent pixels become white, and 16-bit
+    brightness is scaled to 8 bits (Pillow would clip it).
+    """
+    with warnings.catch_warnings():  # of damaged notes about a sound picture
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            if image_size is not None:
+                image.draft(None, (2 * image_size, 2 * image_size))  # a hint for JPEG
+            with suppress(Exception):  # a damaged note; a damaged picture fails below
+                ImageOps.exif_transpose(image, in_place=True)
+            if image.mode == "F" or (
+                image.mode == "I" and image.format not in {"PNG", "PPM"}
+            ):
+                msg = "32-bit brightness has no known range: save it as 8-bit"
+                raise ValueError(msg)
+            if image.mode[0] == "I":
+                levels = (np.asarray(image).astype(np.uint32) + 128) // 257
+                image = Image.fromarray(levels.astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = image.convert("RGB" if channels == 3 else "L")
+            if image_size is not None:
+                size = (image_size, image_size)
+                image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+            return np.array(image).reshape(image.height, image.width, channels)
+
+
+class _Files(Sequence):
+    """Images that stay on disk and are decoded when asked for."""
+
+    def __init__(self, paths: Iterable[Path], channels: int) -> None:
+        self.paths, self.channels = tuple(paths), channels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int | slice) -> "np.ndarray | _Files":
+        if isinstance(index, slice):
+            return _Files(self.paths[index], self.channels)
+        path = self.paths[index]
+        try:
+            return read_image(path, channels=self.channels)
+        except Exception as error:  # damaged files raise almost anything
+            msg = f"{path} cannot be used as an image: {_in_words(error)}."
+            raise DataError(msg) from error
+
+
+def _read_all(
+    paths: list[Path], folder: Path, *, image_size: int | None, channels: int
+) -> np.ndarray:
+    """Return all images in one array, small ones without a size, or name all bad files."""
+    size = image_size or 8
+    pixels = np.empty((len(paths), size, size, channels), np.uint8)
+    problems = []
+    for row, path in enumerate(paths):
+        try:
+            pixels[row] = read_image(path, image_size=size, channels=channels)
+        except Exception as error:  # noqa: BLE001 - damaged files raise almost anything
+            problems.append(f"- {path.relative_to(folder).as_posix()}: {_in_words(error)}")
+    if problems:
+        files = "1 file" if len(problems) == 1 else f"{len(problems)} files"
+        listed = "\n".join(problems)
+        msg = (
+            f"{files} in {folder} cannot be used as images:\n{listed}\n"
+            "Repair or remove them, and load the folder again."
+        )
+        raise DataError(msg)
+    return pixels
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "empty, not an image, or in a format that Pillow cannot read"
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, Image.DecompressionBombError):  # at twice Pillow's limit
+        limit = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+        return f"too large: more than {limit:.0f} megapixels; make it smaller"
+    return f"damaged ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def _choose_part(folder: Path, part: str | None) -> Path:
+    parts = find_parts(folder)
+    if part is None and not parts:
+        return folder
     other = {"val": "test", "test": "val"}.get(part, part)
     chosen = parts.get(part) or parts.get(other)
     if chosen is None:
-        there = f"the parts {', '.join(parts)}" if parts else "no parts"
         msg = (
-            f"The part {part!r} needs a sub-folder {part!r} with one folder a class beside "
-            f"'train', but {folder} holds {there}. Make it, or load the folder without "
-            "part= and split it."
+            f"{folder} is stored in the parts: {', '.join(parts) or 'none'}; got "
+            f"part={part!r}. Choose one of them, such as part='train'; without parts, leave "
+            "part= out and split the set."
+        )
+        raise DataError(msg)
+    classes = {name: set(_class_names(sub)) for name, sub in parts.items()}
+    differing = set.union(*classes.values()) - set.intersection(*classes.values())
+    if differing:
+        msg = (
+            f"Every part in {folder} must have the same classes, but not all have "
+            f"{', '.join(sorted(differing))}. Add or remove class folders until they agree."
         )
         raise DataError(msg)
     return chosen
 
 
-def _check_same_classes(folder: Path, parts: dict[str, Path]) -> None:
-    found = {part: set(list_classes(path)[0]) for part, path in parts.items()}
-    train = found.pop("train")
-    lines = [
-        f"{part!r} lacks {', '.join(sorted(train - names)) or 'none'} and has "
-        f"{', '.join(sorted(names - train)) or 'none'} that 'train' lacks"
-        for part, names in found.items()
-        if names != train
+def _name_by_folder(
+    folder: Path, images: list[Path]
+) -> tuple[list[Path], list[int], tuple[str, ...]]:
+    """Return the images below class folders, their labels, and the class names."""
+    names = sorted(set(_class_names(folder)))
+    if len(names) < 2:
+        inside = [sub for sub in _subfolders(folder) if _subfolders(sub)]
+        remedy = "pass flat=True to make every image a class of its own"
+        if inside:
+            remedy = f"give the folder of classes, probably {inside[0]}"
+        msg = (
+            f"Images must lie in one folder a class, at least two, but {folder} holds "
+            f"{f'one folder, {names[0]}' if names else 'none'}. Sort them, or {remedy}."
+        )
+        raise DataError(msg)
+    places = [path.relative_to(folder).parts for path in images]
+    paths = [path for path, parts in zip(images, places, strict=True) if len(parts) > 1]
+    labels = [names.index(_nfc(parts[0])) for parts in places if len(parts) > 1]
+    if empty := [name for label, name in enumerate(names) if label not in labels]:
+        msg = (
+            f"Every class folder needs images ({', '.join(IMAGE_SUFFIXES)}), but in {folder} "
+            f"these have none: {', '.join(empty)}. Add images, or remove the folders."
+        )
+        raise DataError(msg)
+    return paths, labels, tuple(names)
+
+
+def _name_flat(
+    folder: Path, images: list[Path]
+) -> tuple[list[Path], list[int], tuple[str, ...]]:
+    """Return the images in the order of their classes, their labels, and class names."""
+    if not images:
+        msg = f"{folder} and its sub-folders hold no images. Put some there."
+        raise DataError(msg)
+    places = [path.relative_to(folder).as_posix() for path in images]
+    if all(_WNID.match(path.name) for path in images):
+        images = sorted(images, key=lambda path: path.stem)
+        places = [path.stem[:9] for path in images]
+    names = [_WNID.sub("", _nfc(path.stem)) for path in images]
+    counts = Counter(names)
+    names = [  # names that occur twice are told apart
+        f"{name} ({place})" if counts[name] > 1 else name
+        for name, place in zip(names, places, strict=True)
     ]
-    if lines:
-        msg = (
-            f"Every part must have the same classes, but in {folder} {'; '.join(lines)}. Add "
-            "or remove class folders until they agree."
-        )
-        raise DataError(msg)
+    return images, list(range(len(images))), tuple(names)
 
 
-def _check_class_sizes(folder: Path, classes: dict[str, list[Path]], fewest: int) -> None:
-    small = [f"{name} ({len(c)})" for name, c in classes.items() if len(c) < fewest]
-    if small:
-        msg = (
-            f"Every class needs at least {fewest} images to learn from and to test with, but "
-            f"in {folder} these have fewer: {', '.join(small)}. Add images, or remove the "
-            "class folder."
-        )
-        raise DataError(msg)
+def _visible_files(folder: Path) -> list[Path]:
+    found = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = filter(_is_visible, folders)
+        found += [Path(where, name) for name in names if _is_visible(name)]
+    return sorted(found)
 
 
-def _read_images(
-    paths: list[Path], folder: Path, image_size: int | None, channels: int, *, verify: bool
-) -> np.ndarray | ImageFiles:
-    if image_size is None:
-        if verify:
-            _report(paths, folder, find_problem)
-        return ImageFiles(paths, channels=channels)
-    pixels = np.empty((len(paths), image_size, image_size, channels), np.uint8)
-    rows = dict(zip(paths, range(len(paths)), strict=True))
-
-    def decode(path: Path) -> str | None:
-        try:
-            pixels[rows[path]] = decode_image(
-                path, image_size=image_size, channels=channels
-            )
-        except DataError as error:
-            return str(error)
-
-    _report(paths, folder, decode)
-    return pixels
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(sub for sub in folder.iterdir() if sub.is_dir() and _is_visible(sub.name))
 
 
-def _report(paths: list[Path], folder: Path, judge: Callable[[Path], str | None]) -> None:
-    judged = ((path.relative_to(folder).as_posix(), judge(path)) for path in paths)
-    report_problems(((name, said) for name, said in judged if said), folder=folder)
+def _class_names(folder: Path) -> list[str]:
+    return [_nfc(sub.name) for sub in _subfolders(folder)]
 
 
-def _check_settings(part: str | None, image_size: int | None, channels: int) -> None:
-    if part is not None and part not in _PARTS:
-        msg = f"part must be one of {', '.join(map(repr, _PARTS))} or None, got {part!r}."
-        raise SettingsError(msg)
-    if image_size is not None and (
-        not isinstance(image_size, int | np.integer)
-        or isinstance(image_size, bool)
-        or image_size < 1
-    ):
-        msg = (
-            "image_size must be a whole number of pixels, at least 1, or None to keep the "
-            f"sizes, got {image_size!r}."
-        )
-        raise SettingsError(msg)
-    if channels not in {1, 3}:
-        msg = f"channels must be 3 (RGB) or 1 (gray), got {channels!r}."
-        raise SettingsError(msg)
+def _nfc(name: str) -> str:
+    """Composed letters: two spellings of one name are one class."""
+    return unicodedata.normalize("NFC", name)
 
 
-def _describe(folder: Path, left_out: list[str]) -> str:
-    card = f"Own images from {folder}; license: the owner's to say."
-    if left_out:
-        more = f" and {len(left_out) - 5} more" if len(left_out) > 5 else ""
-        card += f" Left out, as no images by their names: {', '.join(left_out[:5])}{more}."
-    return card
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name not in {"__MACOSX", "__pycache__"}

@@ -1,7 +1,4 @@
-"""`ImageSet`: images, labels and what is known about them, in one immutable record.
-
-Nothing here knows where the images come from or what will be learned from them.
-"""
+"""`ImageSet`: images, labels and what is known about them, in one immutable record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +10,7 @@ import torch
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import derive_seed
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "stack_images"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,25 +20,17 @@ class ImageSet:
     Parameters
     ----------
     images : ndarray of shape (n_images, height, width, channels), uint8
-        Brightness from 0 to 255. When sizes differ or the images stay on disk: a sequence
-        of such arrays of shape (height, width, channels), read when asked for.
+        When sizes differ or the images stay on disk: a sequence of such arrays of shape
+        (height, width, channels), read when asked for.
     labels : ndarray of shape (n_images,), int64
         Indices into `class_names`.
     class_names : tuple of str
-        One name a class.
     captions : tuple of str, optional
         One sentence an image.
     attributes : mapping of str to ndarray of shape (n_images,), optional
         More that is known about each image, such as the color of the shape.
     card : str
         Where the images come from, how they were made, and under which license.
-
-    Raises
-    ------
-    ShapeError
-        If the images are not uint8 of that shape, or the counts differ.
-    DataError
-        If a label points outside `class_names`.
 
     Examples
     --------
@@ -64,17 +53,28 @@ class ImageSet:
     card: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        labels = np.asarray(self.labels, dtype=np.int64)
+        object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "class_names", tuple(self.class_names))
-        self._check_images()
-        self._check_counts()
-        if (
-            len(self.labels)
-            and not 0 <= self.labels.min() <= self.labels.max() < self.n_classes
-        ):
+        if not self.is_lazy and (self.images.ndim != 4 or self.images.dtype != np.uint8):
+            msg = (
+                "images must be uint8 of shape (n_images, height, width, channels), got "
+                f"{self.images.dtype} of shape {self.images.shape}. Gray images need a last "
+                "axis of one: images[..., None]."
+            )
+            raise ShapeError(msg)
+        counts = {"images": len(self.images), "labels": labels.size}
+        if self.captions is not None:
+            counts["captions"] = len(self.captions)
+        counts |= {f"attribute {name!r}": len(a) for name, a in self.attributes.items()}
+        if len(set(counts.values())) > 1 or labels.ndim != 1:
+            listed = ", ".join(f"{count} {name}" for name, count in counts.items())
+            msg = f"Every image needs one label (and caption and attribute), got {listed}."
+            raise ShapeError(msg)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < self.n_classes:
             msg = (
                 f"Labels must lie in 0 .. {self.n_classes - 1}, one for each of the "
-                f"{self.n_classes} class names, got {self.labels.min()} .. {self.labels.max()}."
+                f"{self.n_classes} class names, got {labels.min()} .. {labels.max()}."
             )
             raise DataError(msg)
 
@@ -82,11 +82,8 @@ class ImageSet:
         return len(self.images)
 
     def __repr__(self) -> str:
-        size = (
-            "different sizes"
-            if self.is_lazy
-            else " x ".join(map(str, self.images.shape[1:]))
-        )
+        shape = () if self.is_lazy else self.images.shape[1:]
+        size = " x ".join(map(str, shape)) or "different sizes"
         classes = "1 class" if self.n_classes == 1 else f"{self.n_classes} classes"
         return f"ImageSet({len(self)} images of {size}, {classes})"
 
@@ -106,23 +103,7 @@ class ImageSet:
         return [self.class_names[label] for label in self.labels]
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
-        """Return the images at `indices`, in that order.
-
-        Parameters
-        ----------
-        indices : array-like of int
-            Each in ``0 .. n_images - 1``.
-
-        Returns
-        -------
-        ImageSet
-            With the same class names and card.
-
-        Raises
-        ------
-        SettingsError
-            If an index is out of range.
-        """
+        """Return the images at `indices`, in that order, with the same names and card."""
         indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
             msg = (
@@ -139,24 +120,7 @@ class ImageSet:
         )
 
     def sample(self, n_images: int, *, seed: int) -> Self:
-        """Return `n_images` different images, drawn at random.
-
-        Parameters
-        ----------
-        n_images : int
-            Between 1 and the size of this set.
-        seed : int
-            The same seed draws the same images.
-
-        Returns
-        -------
-        ImageSet
-
-        Raises
-        ------
-        SettingsError
-            If there are not that many images.
-        """
+        """Return `n_images` different images, drawn at random."""
         if not 1 <= n_images <= len(self):
             msg = f"n_images must be between 1 and the set's {len(self)} images, got {n_images}."
             raise SettingsError(msg)
@@ -171,46 +135,23 @@ class ImageSet:
         images : Tensor of shape (n_images, channels, height, width), float32
             Brightness from 0 to 1.
         labels : Tensor of shape (n_images,), int64
-
-        Raises
-        ------
-        ShapeError
-            If the images differ in size.
         """
-        images = self.images
-        if self.is_lazy:
-            images = list(images)
-            sizes = sorted({image.shape for image in images})
-            if len(sizes) > 1:
-                msg = (
-                    f"One tensor needs images of one size, got {len(sizes)} sizes from "
-                    f"{sizes[0]} to {sizes[-1]}. Pass image_size= when the set is loaded."
-                )
-                raise ShapeError(msg)
-            images = np.stack(images)
+        images = stack_images(list(self.images)) if self.is_lazy else self.images
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         return pixels.float().div_(255), torch.from_numpy(self.labels.copy())
 
-    def _check_images(self) -> None:
-        if self.is_lazy:
-            return
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            msg = (
-                "images must be uint8 of shape (n_images, height, width, channels), got "
-                f"{self.images.dtype} of shape {self.images.shape}. Gray images need a last "
-                "axis of one: images[..., None]."
-            )
-            raise ShapeError(msg)
 
-    def _check_counts(self) -> None:
-        counts = {"images": len(self.images), "labels": self.labels.size}
-        if self.captions is not None:
-            counts["captions"] = len(self.captions)
-        counts |= {f"attribute {name!r}": len(a) for name, a in self.attributes.items()}
-        if len(set(counts.values())) > 1 or self.labels.ndim != 1:
-            listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-            msg = f"Every image needs one label (and caption and attribute), got {listed}."
-            raise ShapeError(msg)
+def stack_images(images: list) -> np.ndarray | torch.Tensor:
+    """Return images of one size, arrays or tensors, as one with a first axis more."""
+    sizes = sorted({tuple(image.shape) for image in images})
+    if len(sizes) > 1:
+        msg = (
+            f"One batch or tensor needs images of one size, got {len(sizes)} sizes from "
+            f"{sizes[0]} to {sizes[-1]}. Pass image_size= when the set is loaded, or a "
+            "transform that resizes to make_loader."
+        )
+        raise ShapeError(msg)
+    return torch.stack(images) if isinstance(images[0], torch.Tensor) else np.stack(images)
 
 
 class _Picked(Sequence):

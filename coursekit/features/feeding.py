@@ -87,7 +87,7 @@ class Feed:
             if not isinstance(loader, Loader):
                 _hash_row(digest, self.first_batch(), 0)
                 return digest.hexdigest()
-            owner = getattr(loader, "image_set", loader)
+            owner = getattr(loader, "image_set", None) or loader
             if (labels := getattr(owner, "labels", None)) is not None:
                 _hash_values(digest, torch.as_tensor(labels))
             last = loader.n_samples - 1

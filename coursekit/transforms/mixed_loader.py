@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from coursekit.datasets import Loader
-from coursekit.datasets.epoch_images import all_seeded
+from coursekit.datasets.loading import all_seeded
 from coursekit.errors import DataError
 
 __all__ = ["mix_batches"]
@@ -62,15 +62,7 @@ class _MixedLoader(Loader):
     """A loader around another."""
 
     def __init__(self, loader: Loader, mix: Callable[[Tensor, Tensor], Batch]) -> None:
-        super().__init__(
-            loader.n_samples,
-            batch_size=loader.batch_size,
-            seed=loader.seed,
-            shuffle=loader.shuffle,
-            transform=loader.transform,
-            drop_last=loader.drop_last,
-        )
-        self.loader, self.mix = loader, mix
+        vars(self).update(vars(loader), loader=loader, mix=mix)
 
     def batches(
         self, epoch: int, *, start: int = 0, rank: int = 0, n_processes: int = 1

@@ -76,7 +76,7 @@ def test_a_changed_byte_in_the_mirror_is_not_taken(tmp_path, monkeypatch):
     (tmp_path / "mirror" / name).write_bytes(content)
     monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
     monkeypatch.setattr(
-        "coursekit.assets.fetching.download",
+        "coursekit.assets.download",
         lambda *a, **k: (_ for _ in ()).throw(OSError()),
     )
     with pytest.raises(AssetError, match=r"t10k-labels.*its sha256 is"):

@@ -151,7 +151,7 @@ def test_a_missing_download_names_the_role_and_the_command(monkeypatch, tmp_path
     monkeypatch.setenv("COURSEKIT_PROFILE", "real")
     monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path))
     monkeypatch.setattr(
-        "coursekit.assets.fetching.download",
+        "coursekit.assets.download",
         lambda *a, **k: (_ for _ in ()).throw(OSError()),
     )
     with pytest.raises(
@@ -204,13 +204,11 @@ def test_any_folder_of_images_makes_photos(tmp_path):
     assert len(course.dataset("photos", part="test")) == 3
 
 
-def test_cifars_python_files_make_objects(tmp_path):
-    batch = {"data": np.zeros((4, 3072), np.uint8), "labels": [0, 1, 0, 1]}
-    for name in ("data_batch_1", "test_batch"):
-        (tmp_path / name).write_bytes(pickle.dumps(batch))
-    (tmp_path / "batches.meta").write_bytes(pickle.dumps({"label_names": ["cat", "dog"]}))
-    course.use_own_files("objects", tmp_path)
-    assert course.dataset("objects").class_names == ("cat", "dog")
+def test_cifars_python_files_are_opened_only_if_they_are_the_published_ones(tmp_path):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({}))
+    with pytest.raises(RoleError, match="missing or is not the published one"):
+        course.use_own_files("objects", tmp_path)
 
 
 def test_taking_own_files_away_brings_the_profile_back(tmp_path, calls):
@@ -238,8 +236,8 @@ def test_own_files_that_cannot_be_used_change_nothing_and_say_all(tmp_path):
     for words in (
         "role 'land-cover'",
         "2 files in",
-        "ants/1.png: empty file (0 bytes)",
-        "bees/2.png: not an image",
+        "ants/1.png: empty, not an image",
+        "bees/2.png: empty, not an image",
         "unset COURSEKIT_ROLE_LAND_COVER",
     ):
         assert words in str(caught.value)

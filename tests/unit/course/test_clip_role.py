@@ -34,7 +34,7 @@ def no_network(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("the network is down")
 
-    monkeypatch.setattr("coursekit.assets.fetching.download", refuse)
+    monkeypatch.setattr("coursekit.assets.download", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
@@ -126,11 +126,11 @@ def test_the_real_form_names_the_architecture_that_fits_the_weights(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"weights")
     monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
-    for name in ("final_problem", "packed_problem"):  # nobody here has the published bytes
-        monkeypatch.setattr(
-            f"coursekit.assets.fetching.{name}",
-            lambda file, path, thorough=True: None if path.is_file() else "not there",
-        )
+    # nobody here has the published bytes
+    monkeypatch.setattr(
+        "coursekit.assets.file_problem",
+        lambda path, known_hash, thorough=True: None if path.is_file() else "not there",
+    )
     source = course.clip_source()
     assert source.model["model_name"] == "ViT-B-32-quickgelu"
     assert source.tokenizer == {"model_name": "ViT-B-32-quickgelu"}

@@ -41,11 +41,10 @@ def real(monkeypatch):
 @pytest.fixture
 def any_hash(monkeypatch):
     """Take every file for whole: these tests have no file with the published hash."""
-    for name in ("final_problem", "packed_problem"):
-        monkeypatch.setattr(
-            f"coursekit.assets.fetching.{name}",
-            lambda file, path, thorough=True: None if path.is_file() else "not there",
-        )
+    monkeypatch.setattr(
+        "coursekit.assets.file_problem",
+        lambda path, known_hash, thorough=True: None if path.is_file() else "not there",
+    )
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def no_network(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("the network is down")
 
-    monkeypatch.setattr("coursekit.assets.fetching.download", refuse)
+    monkeypatch.setattr("coursekit.assets.download", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 

@@ -1,165 +1,276 @@
-"""load_digits, load_photos and load_photo: right, complete, offline; and when misused."""
+"""Digits, photographs, tables and downloads: right, complete, offline."""
 
+import gzip
 import hashlib
+import inspect
+import io
+import pickle
+import re
+import struct
+import tarfile
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import ndimage
-from sklearn.datasets import load_digits as load_small_digits
+import torchvision
+from PIL import Image
 
-from coursekit.datasets import PHOTOS, bundled_photos, load_digits, load_photo, load_photos
-from coursekit.datasets.bundled_digits import center, enlarge
-from coursekit.errors import DataError, SettingsError
+from coursekit import assets, datasets
+from coursekit.assets import get_asset
+from coursekit.datasets import load_digits, load_photo, load_photos
+from coursekit.datasets.bundled import PHOTOS, center
+from coursekit.datasets.downloads import find_cifar_root, find_mnist_root
+from coursekit.errors import AssetError, DataError, SettingsError
 
+PARTS = ("train", "test")
 
-@pytest.fixture(scope="module")
-def digits():
-    return load_digits()
-
-
-def test_digits_look_like_mnist_in_type_size_and_border(digits):
-    assert digits.images.shape == (1797, 28, 28, 1)
-    assert digits.images.dtype == np.uint8
-    assert digits.images.max(axis=(1, 2, 3)).min() > 200  # white
-    inked = (digits.images[..., 0] > 0).any(axis=0)
-    assert not inked[0].any()
-    assert not inked[:, -1].any()
-    assert digits.class_names == tuple("0123456789")
+# --- digits
 
 
-def test_digits_are_centered_by_their_mass(digits):
-    ink = digits.images[..., 0].astype(float)
-    position = np.arange(28) - 13.5
-    mass = ink.sum(axis=(1, 2))
+def test_the_digits_are_the_same_on_every_machine_and_centered_by_their_mass():
+    images = load_digits().images
+    assert images.shape == (1797, 28, 28, 1)
+    assert hashlib.sha256(images.tobytes()).hexdigest() == DIGITS_SHA256
+    ink, position = images[..., 0].astype(float), np.arange(28) - 13.5
     for axis in (1, 2):
-        middle = ink.sum(axis=axis) @ position / mass
+        middle = ink.sum(axis=axis) @ position / ink.sum(axis=(1, 2))
         assert (np.abs(middle) <= 0.5 + 1e-9).mean() > 0.99  # a shift of whole pixels
-        assert np.abs(middle).max() < 2
-
-
-def test_enlarging_agrees_with_catmull_rom_in_floating_point():
-    small = load_small_digits().images[:20]
-    grid = (np.arange(20) + 0.5) / 2.5 - 0.5
-    expected = np.array([[_catmull_rom(digit, y, grid) for y in grid] for digit in small])
-    raised = np.clip((expected / 16 - 0.5) * 1.6 + 0.5, 0, 1) * 255
-    assert np.abs(enlarge(small) - raised).max() <= 0.5 + 1e-6
-
-
-def _catmull_rom(digit, y, columns):
-    """One row of the enlarged digit, by the textbook's kernel."""
-
-    def kernel(distance):
-        d = abs(distance)
-        if d <= 1:
-            return 1.5 * d**3 - 2.5 * d**2 + 1
-        return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 if d < 2 else 0.0
-
-    padded = np.pad(digit, 3, mode="edge")
-    rows = sum(padded[i + 3] * kernel(y - i) for i in range(-3, 11))
-    return [sum(rows[j + 3] * kernel(x - j) for j in range(-3, 11)) for x in columns]
-
-
-def test_enlarged_digits_shrink_back_to_what_they_were():
-    small = load_small_digits().images[:100]
-    back = ndimage.zoom(
-        enlarge(small) / 255.0, (1, 0.4, 0.4), order=1, grid_mode=True, mode="nearest"
-    )
-    likeness = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(small, back, strict=True)
-    ]
-    assert min(likeness) > 0.9
-
-
-def test_a_digit_near_the_border_is_never_cut():
     corner = np.zeros((1, 20, 20), np.int64)
-    corner[0, 0, 0] = 255
-    corner[0, 19, 19] = 1
-    assert center(corner).sum() == 256
-
-
-def test_the_pixels_are_the_same_on_every_machine(digits):
-    """Whole numbers only, so the exact bytes can be asked for."""
-    assert hashlib.sha256(digits.images.tobytes()).hexdigest() == DIGITS_SHA256
+    corner[0, 0, 0], corner[0, 19, 19] = 255, 1
+    assert center(corner).sum() == 256, "never cut"
 
 
 DIGITS_SHA256 = "84798003431a16801c5f243b46997771d3b004fee79b658275df33a598b5f5fc"
 
 
-def test_parts_are_stratified_disjoint_and_together_all(digits):
-    train, test = load_digits("train"), load_digits("test")
-    assert (len(train), len(test)) == (1297, 500)
+def test_parts_of_the_digits_are_stratified_disjoint_and_together_all():
+    whole, train, test = load_digits(), load_digits("train"), load_digits("test")
     assert np.bincount(test.labels).tolist() == [50] * 10
-    assert np.bincount(train.labels).min() > 120
     rows = sorted(image.tobytes() for part in (train, test) for image in part.images)
-    assert rows == sorted(image.tobytes() for image in digits.images)
+    assert rows == sorted(image.tobytes() for image in whole.images)
+    assert "CC BY 4.0" in whole.card
 
 
-def test_nearest_neighbors_read_the_digits(digits):
-    from sklearn.neighbors import KNeighborsClassifier
-
-    train, test = load_digits("train"), load_digits("test")
-    model = KNeighborsClassifier(3).fit(train.images.reshape(1297, -1) / 255, train.labels)
-    assert model.score(test.images.reshape(500, -1) / 255, test.labels) > 0.95
+# --- photographs
 
 
-def test_cards_name_source_and_license(digits):
-    assert "Kaynak" in digits.card
-    assert "CC BY 4.0" in digits.card
-    photos = load_photos()
-    assert all(name in photos.card for name in photos.class_names)
-    assert "CC0" in photos.card
-
-
-@pytest.mark.parametrize("part", ["validation", "", "Train"])
-def test_an_unknown_part_is_refused(part):
-    with pytest.raises(SettingsError, match="'all', 'train', 'test'"):
-        load_digits(part)
-
-
-def test_photos_are_read_only_when_asked_for():
-    photos = load_photos()
-    assert photos.is_lazy
-    assert photos.class_names == photos.images.names
-    assert len(photos) == len(PHOTOS)
-    cat = photos.images[photos.class_names.index("cat")]
-    assert np.array_equal(cat, load_photo("cat"))
-    few = photos.subset([3, 0])
-    assert few.names == ["cat", "astronaut"]
-    assert few.images[0].shape == (300, 451, 3)
-
-
-@pytest.mark.parametrize("name", PHOTOS)
-def test_every_photo_is_rgb_and_the_gray_ones_are_gray(name):
-    photo = load_photo(name)
-    assert photo.dtype == np.uint8
-    assert photo.ndim == 3
-    assert photo.shape[2] == 3
-    assert photo.std() > 5
-    gray = (photo == photo[..., :1]).all()
-    assert gray == ("gray" in PHOTOS[name].source)
-
-
-def test_photos_agree_with_scikit_image():
+def test_photos_are_read_when_asked_for_and_agree_with_scikit_image():
     from skimage import data
 
+    photos = load_photos()
+    assert photos.is_lazy
+    assert photos.class_names == tuple(PHOTOS)
     assert np.array_equal(load_photo("cat"), data.chelsea())
     assert np.array_equal(load_photo("camera")[..., 0], data.camera())
-
-
-def test_an_unknown_photo_names_the_known_ones():
+    assert photos.subset([3, 0]).images[0].shape == (300, 451, 3)
+    for name, photo in zip(photos.class_names, photos.images, strict=True):
+        assert (photo == photo[..., :1]).all() == ("gray" in PHOTOS[name][1])
+        assert name in photos.card
     with pytest.raises(SettingsError, match=r"astronaut, brick.*got 'dog'"):
         load_photo("dog")
 
 
-def test_missing_photos_are_left_out_and_never_downloaded(monkeypatch, tmp_path):
-    cat = bundled_photos._folder() / "chelsea.png"
-    (tmp_path / "chelsea.png").write_bytes(cat.read_bytes())
-    monkeypatch.setattr(bundled_photos, "_folder", lambda: tmp_path)
-    assert load_photos().class_names == ("cat",)
-    with pytest.raises(
-        DataError, match=r"'coffee' is not where scikit-image keeps it.*coffee\.png"
-    ):
-        load_photo("coffee")
-    (tmp_path / "chelsea.png").unlink()
-    with pytest.raises(DataError, match="No photograph lies in"):
-        load_photos()
+# --- shipped tables, against the libraries that know the same
+
+
+def test_the_challenge_has_its_winners_first_with_the_errors_of_the_papers():
+    winners = datasets.load_ilsvrc_winners()
+    assert sorted(set(winners.year)) == list(range(2010, 2018))
+    assert winners.groupby("year").top5_error.apply(lambda e: e.iloc[0] == e.min()).all()
+    assert winners.drop_duplicates("year").top5_error.is_monotonic_decreasing
+    for entry, errors in (("AlexNet", [15.3, 16.4]), ("ResNet", [3.57]), ("SENet", [2.25])):
+        assert winners[winners.entry == entry].top5_error.tolist() == errors
+
+
+def test_classes_and_the_chain_to_convnext_are_as_torchvision_says():
+    models = torchvision.models
+    categories = models.ResNet50_Weights.DEFAULT.meta["categories"]
+    assert datasets.load_imagenet_classes() == tuple(categories)
+    assert len(set(categories)) == 1000
+    steps = datasets.load_convnext_ablation().set_index("step")
+    assert (len(steps), steps.deviation.isna().sum()) == (18, 2)
+    assert steps.accuracy["separate d.s. conv (ConvNeXt-T)"] == 81.97
+    ends = {
+        "ResNet-50 (PyTorch)": models.ResNet50_Weights.IMAGENET1K_V1,
+        "separate d.s. conv (ConvNeXt-T)": models.ConvNeXt_Tiny_Weights.DEFAULT,
+        "Swin-T": models.Swin_T_Weights.DEFAULT,
+    }
+    for step, weights in ends.items():
+        cost = steps.giga_multiply_adds[step]
+        assert cost == pytest.approx(weights.meta["_ops"], abs=0.04)
+
+
+@pytest.mark.parametrize("row", range(8))
+def test_efficientnets_scale_as_torchvision_builds_them(row):
+    scaling = datasets.load_efficientnet_scaling().iloc[row]
+    name = f"efficientnet_{scaling.variant.lower()}"
+    source = inspect.getsource(getattr(torchvision.models, name))
+    assert f"width_mult={scaling.width}, depth_mult={scaling.depth}" in source
+    [dropout] = re.findall(r'"dropout", ([\d.]+)', source)
+    assert float(dropout) == scaling.dropout
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    assert weights.transforms().crop_size == [scaling.torchvision_resolution]
+    assert (scaling.resolution != scaling.torchvision_resolution) == (
+        scaling.variant == "B2"
+    )
+
+
+# --- downloads: tiny files in the form of the real ones, through the mirror
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def jpeg(seed, size=(64, 64)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def make_zip(members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """An empty mirror and cache, and a registry whose sums are those of the tiny files."""
+    monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
+    bent = {}
+    monkeypatch.setattr(assets, "get_asset", lambda name: bent.get(name, get_asset(name)))
+
+    def put(name, contents):
+        files = []
+        for file in get_asset(name).files:
+            content = contents[file.path.rpartition("/")[2]]
+            path = tmp_path / "mirror" / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            known = {"hash": file.hash and f"md5:{md5(content)}"}
+            if file.unpacked_hash:
+                known["unpacked_hash"] = f"md5:{md5(gzip.decompress(content))}"
+            files.append(replace(file, **known))
+        bent[name] = replace(get_asset(name), files=tuple(files))
+
+    return put
+
+
+def mnist_files():
+    def idx(array):
+        header = struct.pack(">BBBB", 0, 0, 8, array.ndim)
+        shape = struct.pack(f">{array.ndim}I", *array.shape)
+        return gzip.compress(header + shape + array.tobytes())
+
+    made, rng = {}, np.random.default_rng(0)
+    for prefix, count in [("train", 30), ("t10k", 20)]:
+        images = rng.integers(0, 256, (count, 28, 28), np.uint8)
+        made[f"{prefix}-images-idx3-ubyte.gz"] = idx(images)
+        made[f"{prefix}-labels-idx1-ubyte.gz"] = idx(
+            (np.arange(count) % 10).astype(np.uint8)
+        )
+    return made
+
+
+def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
+    files = mnist_files()
+    mirror("mnist", files)
+    train, test = (datasets.fetch_mnist(part) for part in PARTS)
+    pixels = gzip.decompress(files["train-images-idx3-ubyte.gz"])[16:]
+    assert train.images.tobytes() == pixels
+    assert train.images.shape == (30, 28, 28, 1)
+    assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
+    assert "1998" in train.card
+    raw = tmp_path / "cache" / "MNIST" / "raw"
+    assert {find_mnist_root(path) for path in (raw, raw.parent, raw.parent.parent)} == {
+        tmp_path / "cache"
+    }
+    assert find_mnist_root(tmp_path) is None
+    (raw / "train-images-idx3-ubyte").write_bytes(b"hello world")
+    with pytest.raises(DataError, match="four unpacked files of MNIST"):
+        datasets.load_mnist_files(tmp_path / "cache")
+
+
+def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
+    mirror, monkeypatch, tmp_path
+):
+    data = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
+    batch = pickle.dumps({"data": data, "labels": [0, 1, 1, 0]}, protocol=2)
+    files = dict.fromkeys(("data_batch_1", "test_batch"), batch)
+    files["batches.meta"] = pickle.dumps({"label_names": ["airplane", "bird"]}, protocol=2)
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    mirror("cifar10", {"cifar-10-python.tar.gz": stream.getvalue()})
+    with pytest.raises(DataError, match="missing or is not the published one"):
+        datasets.fetch_cifar10()
+    theirs = torchvision.datasets.CIFAR10
+    monkeypatch.setattr(theirs, "train_list", [["data_batch_1", md5(batch)]])
+    monkeypatch.setattr(theirs, "test_list", [["test_batch", md5(batch)]])
+    monkeypatch.setattr(theirs, "meta", {**theirs.meta, "md5": md5(files["batches.meta"])})
+    for part in PARTS:
+        fetched = datasets.fetch_cifar10(part)
+        assert fetched.names == ["airplane", "bird", "bird", "airplane"]
+        assert fetched.images[0, 0, 1].tolist() == [
+            data[0, 1],
+            data[0, 1025],
+            data[0, 2049],
+        ]
+    assert "2009" in fetched.card
+    folder = tmp_path / "cache" / "cifar10"
+    assert (
+        find_cifar_root(folder) == find_cifar_root(folder / "cifar-10-batches-py") == folder
+    )
+
+
+def test_eurosat_gets_a_fixed_stratified_split(mirror):
+    members = {
+        f"2750/{name}/{name}_{index}.jpg": jpeg(100 * number + index)
+        for number, (name, count) in enumerate({"Forest": 10, "River": 5}.items())
+        for index in range(count)
+    }
+    mirror("eurosat", {"EuroSAT.zip": make_zip(members)})
+    train, test = (datasets.fetch_eurosat(part) for part in PARTS)
+    assert train.images.shape == (12, 64, 64, 3)
+    assert np.bincount(train.labels).tolist() == [8, 4]
+    assert np.bincount(test.labels).tolist() == [2, 1]
+    seen = [{image.tobytes() for image in part.images} for part in (train, test)]
+    assert len(seen[0] | seen[1]) == 15, "no image is in both parts, none is lost"
+    assert np.array_equal(datasets.fetch_eurosat("test").images, test.images)
+    assert "2019" in train.card
+
+
+def test_ants_and_bees_and_the_imagenet_sample(mirror):
+    members = {
+        f"hymenoptera_data/{part}/{name}/{index}.jpg": jpeg(index, size=(20 + index, 30))
+        for part, count in [("train", 3), ("val", 2)]
+        for name in ("ants", "bees")
+        for index in range(count)
+    }
+    members["hymenoptera_data/train/ants/imageNotFound.gif"] = b"GIF89a"
+    mirror("hymenoptera", {"hymenoptera_data.zip": make_zip(members)})
+    train, test = (datasets.fetch_hymenoptera(part) for part in PARTS)
+    assert (len(train), len(test), train.class_names) == (6, 4, ("ants", "bees"))
+    assert train.images[2].shape == (30, 22, 3)
+    names = ["n02012849_crane", "n01440764_tench"]
+    members = {f"images-main/{name}.JPEG": jpeg(1, size=(50, 40)) for name in names}
+    mirror("imagenet-sample", {"imagenet-sample-images.zip": make_zip(members)})
+    assert datasets.fetch_imagenet_sample().class_names == ("tench", "crane")
+
+
+def test_files_that_are_nowhere_are_an_asset_error(mirror, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(assets, "download", refuse)
+    with pytest.raises(AssetError, match="coursekit fetch eurosat"):
+        datasets.fetch_eurosat()

@@ -241,7 +241,7 @@ def test_images_of_different_sizes_come_out_in_one_size_if_the_chain_ends_so(n_w
     lazy = ImageSet(images=images, labels=[0, 0, 0], class_names=("a",))
     chain = PerImage([v2.RandomResizedCrop(16), v2.ColorJitter(0.2)])
     loader = make_loader(lazy, batch_size=3, seed=0, transform=chain, n_workers=n_workers)
-    (batch, _), (again, _) = *loader, *loader
+    (batch, _), (again, _) = *loader.batches(0), *loader.batches(0)
     assert batch.shape == (3, 3, 16, 16)
     assert torch.equal(batch, again)
     with pytest.raises(ShapeError, match=r"got 3 sizes .* a transform that resizes"):

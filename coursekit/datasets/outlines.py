@@ -1,7 +1,7 @@
 """The outlines of 28 shapes, as tables of signed distances.
 
 A distance is negative inside the shape and zero on its edge; a shape reaches about 1 from its
-center. Nothing here knows of pictures, colors or classes.
+center.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,13 +10,8 @@ from math import cos, pi, sin
 
 import numpy as np
 
-__all__ = ["ATLAS_REACH", "ATLAS_SIZE", "SOURCE_SHAPES", "UNSEEN_SHAPES", "shape_atlas"]
-
-ATLAS_SIZE = 128
-"""Entries along each side of a table."""
-
-ATLAS_REACH = 1.3
-"""A table spans the square from minus this to this."""
+ATLAS_SIZE = 128  # entries along each side of a table
+ATLAS_REACH = 1.3  # a table spans the square from minus this to this
 
 Plane = np.ndarray
 Point = tuple[float, float]
@@ -24,18 +19,13 @@ Point = tuple[float, float]
 
 @cache
 def shape_atlas() -> np.ndarray:
-    """Return the distance tables of all shapes, sources first.
+    """Return the distance tables of all shapes, of shape (28, ATLAS_SIZE, ATLAS_SIZE).
 
-    Returns
-    -------
-    ndarray of shape (28, 128, 128), float32
-        Entry (i, row, column) is the distance of shape i at
-        ``(column, row) * 2 * ATLAS_REACH / (ATLAS_SIZE - 1) - ATLAS_REACH``, a multiple of
-        1/4096, so that every machine has the same table.
+    Rounded to 1/4096, so that every machine has the same table.
     """
     steps = np.linspace(-ATLAS_REACH, ATLAS_REACH, ATLAS_SIZE)
     x, y = np.meshgrid(steps, steps)
-    planes = [_SHAPES[name](x, y) for name in SOURCE_SHAPES + UNSEEN_SHAPES]
+    planes = [_SHAPES[name](x, y) for name in ALL_SHAPES]
     atlas = (np.round(np.stack(planes) * 4096) / 4096).astype(np.float32)
     atlas.flags.writeable = False
     return atlas
@@ -247,8 +237,6 @@ _SHAPES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "butterfly": _butterfly,
 }
 
-SOURCE_SHAPES = tuple(_SHAPES)[:18]
-"""Shapes to pretrain on."""
-
-UNSEEN_SHAPES = tuple(_SHAPES)[18:]
-"""Shapes kept back for transfer: no shipped network has seen them."""
+SOURCE_SHAPES = tuple(_SHAPES)[:18]  # to pretrain on
+UNSEEN_SHAPES = tuple(_SHAPES)[18:]  # for transfer: no shipped network has seen them
+ALL_SHAPES = SOURCE_SHAPES + UNSEEN_SHAPES

@@ -1,0 +1,338 @@
+"""ImageSet, make_loader and split_stratified: functions of a seed, nothing else."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coursekit.datasets import ImageSet, make_loader, split_stratified
+from coursekit.errors import DataError, SettingsError, ShapeError
+
+
+class Reading(list):
+    """Images that are made when asked for; notes which were."""
+
+    def __init__(self, images):
+        super().__init__(images)
+        self.asked = []
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return super().__getitem__(index)
+
+
+def image_set(n_images=10, *, lazy=False):
+    """Random images; image i has label i % 3, caption "image i" and attribute i."""
+    images = np.random.default_rng(0).integers(0, 256, (n_images, 4, 5, 3), dtype=np.uint8)
+    return ImageSet(
+        images=Reading(images) if lazy else images,
+        labels=np.arange(n_images) % 3,
+        class_names=("a", "b", "c"),
+        captions=tuple(f"image {i}" for i in range(n_images)),
+        attributes={"number": np.arange(n_images)},
+        card="numbered",
+    )
+
+
+def noisy(images):
+    """Draw from all three generators."""
+    noise = torch.rand(images.shape) + float(np.random.rand()) + random.random()
+    return images + noise
+
+
+def assert_same(first, second):
+    first, second = list(first), list(second)
+    assert len(first) == len(second)
+    for (x, y), (x2, y2) in zip(first, second, strict=True):
+        assert torch.equal(x, x2)
+        assert torch.equal(y, y2)
+
+
+lazy_or_not = pytest.mark.parametrize("lazy", [False, True])
+
+
+# --- ImageSet
+
+
+@lazy_or_not
+@given(indices=st.lists(st.integers(0, 9)), data=st.data())
+def test_a_subset_of_a_subset_keeps_everything_that_belongs_together(lazy, indices, data):
+    whole = image_set()
+    again = data.draw(st.lists(st.integers(0, max(0, len(indices) - 1)))) if indices else []
+    part = image_set(lazy=lazy).subset(indices).subset(again)
+    rows = [indices[i] for i in again]
+    assert len(part) == len(rows)
+    assert all(
+        np.array_equal(a, whole.images[r]) for a, r in zip(part.images, rows, strict=True)
+    )
+    assert part.labels.tolist() == [row % 3 for row in rows]
+    assert list(part.captions or ()) == [f"image {row}" for row in rows]
+    assert part.attributes["number"].tolist() == rows
+    assert (part.class_names, part.card) == (("a", "b", "c"), "numbered")
+
+
+def test_a_slice_of_lazy_images_is_read_when_asked_for():
+    whole = image_set(lazy=True)
+    few = whole.subset(range(6)).images[2:4]
+    assert whole.images.asked == []
+    list(few)
+    assert whole.images.asked == [2, 3]
+
+
+def test_the_same_seed_samples_the_same_images():
+    first, again, other = (image_set().sample(4, seed=seed) for seed in (0, 0, 1))
+    assert first.captions == again.captions != other.captions
+    assert len(set(first.captions)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"images": np.zeros((6, 4, 5), np.uint8)}, ShapeError, r"images\[\.\.\., None\]"),
+        ({"images": np.zeros((6, 4, 5, 3))}, ShapeError, "uint8.*got float64"),
+        ({"labels": [0, 1]}, ShapeError, "6 images, 2 labels"),
+        ({"captions": ("one",)}, ShapeError, "1 captions"),
+        (
+            {"labels": [0, 1, 2, 3, 0, 0]},
+            DataError,
+            r"0 \.\. 2, one for each.*got 0 \.\. 3",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named(changes, error, words):
+    fields = {"images": np.zeros((6, 4, 5, 3), np.uint8), "labels": [0] * 6}
+    with pytest.raises(error, match=words):
+        ImageSet(class_names=("a", "b", "c"), **(fields | changes))
+
+
+def test_images_that_are_not_there_are_refused():
+    with pytest.raises(SettingsError, match=r"0 \.\. 9, got 10"):
+        image_set().subset([10])
+    with pytest.raises(SettingsError, match="the set's 10 images, got 11"):
+        image_set().sample(11, seed=0)
+
+
+# --- loaders
+
+
+@lazy_or_not
+def test_batches_are_the_set_in_order(lazy):
+    loader = make_loader(image_set(lazy=lazy), batch_size=4)
+    batches = list(loader)
+    assert (len(loader), loader.n_samples) == (3, 10)
+    assert [len(y) for _, y in batches] == [4, 4, 2]
+    images, labels = image_set().to_tensors()
+    assert torch.equal(torch.cat([x for x, _ in batches]), images)
+    assert torch.equal(torch.cat([y for _, y in batches]), labels)
+    assert (batches[0][0].dtype, batches[0][1].dtype) == (torch.float32, torch.int64)
+    dropping = make_loader(image_set(lazy=lazy), batch_size=4, drop_last=True)
+    assert [len(y) for _, y in dropping] == [4, 4] == [4] * len(dropping)
+
+
+@lazy_or_not
+def test_each_epoch_has_an_order_of_its_own_and_every_sample_once(lazy):
+    loader = make_loader(image_set(lazy=lazy), batch_size=3, shuffle=True, seed=5)
+    orders = [loader.order(epoch).tolist() for epoch in range(3)]
+    assert len(set(map(tuple, orders))) == 3
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    seen = torch.cat([x for x, _ in loader.batches(2)])
+    assert torch.equal(seen, image_set().to_tensors()[0][orders[2]])
+
+
+def test_the_order_of_the_first_epoch_stays_what_it_was():
+    """Stored outputs of the lessons hang on it."""
+    loader = make_loader(
+        (torch.arange(8.0), torch.arange(8)), batch_size=8, shuffle=True, seed=0
+    )
+    assert next(iter(loader))[1].tolist() == [1, 7, 4, 2, 6, 0, 3, 5]
+
+
+@lazy_or_not
+def test_iterating_twice_gives_two_epochs_that_can_be_had_again(lazy):
+    loader, twin = (
+        make_loader(
+            image_set(lazy=lazy), batch_size=3, shuffle=True, seed=5, transform=noisy
+        )
+        for _ in range(2)
+    )
+    epochs = [list(loader) for _ in range(3)]
+    assert not torch.equal(epochs[0][0][0], epochs[1][0][0])
+    for number, epoch in enumerate(epochs):
+        assert_same(epoch, twin.batches(number))
+        assert_same(epoch, twin)  # asking for an epoch by its number does not count
+
+
+@lazy_or_not
+@pytest.mark.parametrize("start", [1, 3, 4])
+def test_starting_late_gives_the_rest_of_the_same_epoch_and_reads_nothing_before(
+    lazy, start
+):
+    data = image_set(lazy=lazy)
+    loader = make_loader(data, batch_size=3, shuffle=True, seed=5, transform=noisy)
+    late = list(loader.batches(1, start=start))
+    if lazy:
+        assert data.images.asked == loader.order(1)[3 * start :].tolist()
+    assert_same(list(loader.batches(1))[start:], late)
+
+
+def test_the_number_of_workers_changes_nothing():
+    epochs = [
+        make_loader(
+            image_set(lazy=True),
+            batch_size=4,
+            shuffle=True,
+            seed=1,
+            transform=noisy,
+            n_workers=n_workers,
+        ).batches(3)
+        for n_workers in (0, 2)
+    ]
+    assert_same(*epochs)
+
+
+def test_an_image_has_its_own_augmentation_and_a_batch_in_memory_is_transformed_whole():
+    small = make_loader(image_set(lazy=True), batch_size=1, transform=noisy)
+    large = make_loader(image_set(lazy=True), batch_size=10, transform=noisy)
+    assert torch.equal(torch.cat([x for x, _ in small]), next(iter(large))[0])
+    batch = next(
+        iter(make_loader(image_set(), batch_size=4, transform=lambda x: x.flip(0)))
+    )
+    assert torch.equal(batch[0], image_set().to_tensors()[0][:4].flip(0))
+
+
+@lazy_or_not
+def test_global_generators_neither_matter_nor_change(lazy):
+    loader = make_loader(
+        image_set(lazy=lazy), batch_size=4, shuffle=True, seed=0, transform=noisy
+    )
+    first = list(loader.batches(0))
+    torch.manual_seed(99)
+    np.random.seed(99)
+    random.seed(99)
+    before = torch.get_rng_state().tolist(), np.random.get_state()[2], random.getstate()
+    assert_same(first, loader.batches(0))
+    after = torch.get_rng_state().tolist(), np.random.get_state()[2], random.getstate()
+    assert before == after
+
+
+@lazy_or_not
+@pytest.mark.parametrize("n_processes", [2, 3])
+@pytest.mark.parametrize("transform", [None, noisy])
+def test_shares_of_processes_make_up_the_batch(lazy, n_processes, transform):
+    data = image_set(9, lazy=lazy)  # of the last batch, one row, others get none
+    loader = make_loader(data, batch_size=4, shuffle=True, seed=2, transform=transform)
+    shares = [
+        loader.batches(1, rank=rank, n_processes=n_processes) for rank in range(n_processes)
+    ]
+    joined = [
+        (torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts]))
+        for parts in zip(*shares, strict=True)
+    ]
+    assert_same(loader.batches(1), joined)
+
+
+def test_nobody_can_change_the_data_and_uint8_is_brightness():
+    inputs = torch.full((4, 2), 7.0)
+    loader = make_loader((inputs, torch.arange(4)), batch_size=2)
+    for batch, labels in loader:
+        assert batch.max() == 7
+        batch.zero_()
+        labels.zero_()
+    assert inputs.all()
+    assert next(loader.batches(0, start=1))[1].tolist() == [2, 3]
+    pixels = torch.full((2, 1, 2, 2), 255, dtype=torch.uint8)
+    assert next(iter(make_loader((pixels, torch.arange(2)), batch_size=2)))[0].max() == 1
+
+
+def test_images_of_different_sizes_name_the_sizes_and_the_remedy():
+    images = [np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]
+    data = ImageSet(images=images, labels=[0, 0], class_names=("a",))
+    with pytest.raises(ShapeError, match=r"\(3, 4, 4\) to \(3, 5, 4\).*image_size="):
+        list(make_loader(data, batch_size=2))
+    with pytest.raises(ShapeError, match=r"\(4, 4, 3\) to \(5, 4, 3\).*image_size="):
+        data.to_tensors()
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "words"),
+    [
+        (image_set(), {"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        (image_set(), {"batch_size": 2, "shuffle": True}, "needs a seed"),
+        ((np.zeros(3), torch.zeros(3)), {"batch_size": 2}, "got ndarray, Tensor"),
+        ((torch.zeros(3, 1), torch.zeros(4)), {"batch_size": 2}, "got 3 and 4"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused(data, given, words):
+    with pytest.raises(ValueError, match=words):
+        make_loader(data, **given)
+
+
+# --- splits
+
+
+def of_classes(counts):
+    """A set whose class c has counts[c] images, interleaved."""
+    labels = np.concatenate([np.full(count, c) for c, count in enumerate(counts)])
+    labels = np.random.default_rng(0).permutation(labels)
+    return ImageSet(
+        images=np.zeros((len(labels), 2, 2, 1), np.uint8),
+        labels=labels,
+        class_names=tuple(f"class{c}" for c in range(len(counts))),
+        attributes={"id": np.arange(len(labels))},
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(3, 30), min_size=1, max_size=6),
+    shares=st.lists(st.floats(0.05, 1.0), min_size=1, max_size=3),
+    seed=st.integers(0, 5),
+)
+def test_parts_are_disjoint_have_every_class_and_the_size_asked_for(counts, shares, seed):
+    whole, scale = of_classes(counts), max(1.0, sum(shares))
+    sizes = {f"p{i}": int(sum(counts) * s / scale) for i, s in enumerate(shares)}
+    if min(sizes.values()) < len(counts):
+        return
+    parts = split_stratified(whole, sizes, seed=seed)
+    ids = np.concatenate([part.attributes["id"] for part in parts.values()])
+    assert len(ids) == len(set(ids.tolist()))
+    for name, part in parts.items():
+        assert len(part) == sizes[name]
+        assert set(part.labels.tolist()) == set(range(len(counts)))
+        assert (part.labels == whole.labels[part.attributes["id"]]).all()
+
+
+def test_classes_keep_their_shares_and_fractions_of_a_whole_use_every_image():
+    part = split_stratified(of_classes([100, 40, 20]), {"a": 80, "b": 40}, seed=0)["a"]
+    assert np.bincount(part.labels).tolist() == [50, 20, 10]
+    sizes = {"a": 0.7, "b": 0.2, "c": 0.1}
+    parts = split_stratified(of_classes([33, 21, 13]), sizes, seed=0)
+    assert sum(map(len, parts.values())) == 67
+    assert list(parts) == ["a", "b", "c"]
+
+
+def test_same_seed_same_cut_other_seed_other_cut():
+    cuts = [
+        split_stratified(of_classes([30, 30]), {"a": 20}, seed=seed)["a"].attributes["id"]
+        for seed in (1, 1, 2)
+    ]
+    assert cuts[0].tolist() == cuts[1].tolist() != cuts[2].tolist()
+
+
+@pytest.mark.parametrize(
+    ("counts", "sizes", "words"),
+    [
+        ([9, 0, 1], {"a": 4, "b": 4}, r"2 parts, but 'class1' has 0, 'class2' has 1\. Add"),
+        ([9, 9, 9], {"a": 4, "b": 2}, "Part 'b' has 2 places for 3 classes"),
+        ([9, 9], {"a": 0}, "larger than 0, got a: 0"),
+        ([9, 9], {"a": 3, "b": 0.5}, "all counts or all fractions.*a: 3, b: 0.5"),
+        ([9, 9], {"a": 0.8, "b": 0.3}, "more than the 18 images"),
+        ([9, 9], {"a": 15, "b": 10}, "more than the 18 images"),
+    ],
+)
+def test_impossible_splits_are_refused(counts, sizes, words):
+    with pytest.raises(ValueError, match=words):
+        split_stratified(of_classes(counts), sizes, seed=0)

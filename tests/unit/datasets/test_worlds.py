@@ -1,0 +1,230 @@
+"""Shapes, land cover and the clip: the same bytes everywhere, balanced, captioned, visible."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coursekit.datasets import (
+    COLORS,
+    HELD_OUT_PAIRS,
+    SIZES,
+    SOURCE_SHAPES,
+    UNSEEN_SHAPES,
+    caption_shape,
+    draw_shape,
+    make_land_cover,
+    make_moving_shapes,
+    make_shapes,
+)
+from coursekit.datasets.drawing import Draws
+from coursekit.datasets.scenes import draw_scenes
+from coursekit.datasets.shapes import RADII, RGB, random_scene
+from coursekit.errors import SettingsError
+
+ALL_SHAPES = SOURCE_SHAPES + UNSEEN_SHAPES
+MAKERS = {"shapes": partial(make_shapes, image_size=32), "land cover": make_land_cover}
+
+
+def sha256(array):
+    return hashlib.sha256(array.tobytes()).hexdigest()[:32]
+
+
+# The same bytes: shipped weights and stored outputs of lessons hang on them
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (lambda: make_shapes(200, seed=0).images, "149a205c88703ccb8522eb8de4ed0cc4"),
+        (
+            lambda: make_shapes(56, seed=2024, image_size=64, shapes=ALL_SHAPES).images,
+            "7c56bb1117e238d21cb3b15c7215eeab",
+        ),
+        (lambda: make_land_cover(50, seed=0).images, "9e8fdfd0c83f70643bb7400a617b360a"),
+        (
+            lambda: make_land_cover(50, seed=2024, image_size=32).images,
+            "f3267a50df49a03d81c0b61cfd8d22cc",
+        ),
+        (lambda: make_moving_shapes(40, seed=0), "d730fec85fba06c9602669c899d83a92"),
+        (
+            lambda: np.stack([draw_shape(shape) for shape in ALL_SHAPES]),
+            "b48fcdc1a605a3f7b4b048aad4268db2",
+        ),
+    ],
+    ids=["shapes 32", "shapes 64", "land cover 64", "land cover 32", "clip", "clean"],
+)
+def test_the_bytes_are_the_same_on_every_machine(drawn, expected):
+    assert sha256(drawn()) == expected
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def world(request):
+    make = MAKERS[request.param]
+    return make, make(300, seed=3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(start=st.integers(0, 299), data=st.data())
+def test_any_window_equals_that_part_of_the_whole(world, start, data):
+    make, whole = world
+    n_images = data.draw(st.integers(1, min(20, 300 - start)))
+    window = make(n_images, seed=3, start=start)
+    part = whole.subset(range(start, start + n_images))
+    assert np.array_equal(window.images, part.images)
+    assert np.array_equal(window.labels, part.labels)
+    assert window.captions == part.captions
+
+
+def test_a_shorter_clip_is_the_beginning_of_a_longer_one():
+    assert np.array_equal(make_moving_shapes(7, seed=1), make_moving_shapes(40, seed=1)[:7])
+
+
+def test_very_large_numbers_are_drawn_too(world):
+    make, _ = world
+    far = make(2, seed=2**63 - 1, start=2**61)
+    alone = make(1, seed=2**63 - 1, start=2**61 + 1)
+    assert np.array_equal(far.images[1], alone.images[0])
+
+
+def test_seeds_are_different_worlds_and_pictures_differ(world):
+    make, whole = world
+    other = make(300, seed=4)
+    assert not (other.images == whole.images).all(axis=(1, 2, 3)).any()
+    assert len({image.tobytes() for image in whole.images}) == 300
+
+
+def test_every_run_of_as_many_pictures_as_classes_has_each_class_once(world):
+    _, whole = world
+    n = whole.n_classes
+    orders = {tuple(whole.labels[first : first + n]) for first in range(0, 300 - n, n)}
+    assert all(sorted(order) == list(range(n)) for order in orders)
+    assert len(orders) > 10
+
+
+@pytest.mark.parametrize("make", [make_shapes, make_land_cover])
+def test_the_same_scene_appears_at_any_size(make):
+    small = make(40, seed=0, image_size=32).images.astype(float)
+    large = make(40, seed=0, image_size=64).images.astype(float)
+    halved = large.reshape(40, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    assert np.abs(halved - small).mean() < 10  # noise and edges
+    assert np.abs(halved - np.roll(small, 1, axis=0)).mean() > 30
+
+
+# Labels, attributes, captions
+
+
+def test_labels_index_the_requested_shapes_and_captions_say_the_attributes():
+    drawn = make_shapes(50, seed=0, shapes=["star", "beetle", "disc"])
+    assert drawn.class_names == ("star", "beetle", "disc")
+    assert drawn.names == list(drawn.attributes["shape"])
+    for caption, *names in zip(drawn.captions, *drawn.attributes.values(), strict=True):
+        shape, color, size, background = names
+        assert caption == f"a {size} {color} {shape} on a {background} background"
+
+
+@pytest.mark.parametrize(
+    ("words", "caption"),
+    [
+        (("arrow",), "an arrow"),
+        (("hourglass",), "an hourglass"),
+        (("house",), "a house"),
+        (("star", "orange"), "an orange star"),
+        (("ellipse", "", "large"), "a large ellipse"),
+        (("ellipse", "", "", "wavy"), "an ellipse on a wavy background"),
+    ],
+)
+def test_articles_follow_the_sound(words, caption):
+    assert caption_shape(*words) == caption
+
+
+def test_held_out_pairs_are_one_in_ten_and_balanced():
+    assert len(set(HELD_OUT_PAIRS)) == len(ALL_SHAPES) * len(COLORS) // 10
+    shapes, colors = (Counter(names) for names in zip(*HELD_OUT_PAIRS, strict=True))
+    assert shapes == Counter(ALL_SHAPES)
+    assert set(colors) == set(COLORS)
+    assert set(colors.values()) <= {2, 3}
+
+
+def test_excluded_pairs_are_never_drawn_all_others_are_and_other_shapes_stay_as_they_were():
+    settings = {"seed": 0, "image_size": 8, "shapes": ALL_SHAPES}
+    drawn = make_shapes(8400, exclude_pairs=HELD_OUT_PAIRS, **settings).attributes
+    pairs = set(zip(drawn["shape"].tolist(), drawn["color"].tolist(), strict=True))
+    assert len(pairs) == 252
+    assert not pairs & set(HELD_OUT_PAIRS)
+    free = make_shapes(200, seed=0)
+    barred = make_shapes(200, seed=0, exclude_pairs=[("star", "red")])
+    others = free.attributes["shape"] != "star"
+    assert np.array_equal(free.images[others], barred.images[others])
+
+
+# What is to be seen
+
+
+@pytest.fixture(scope="module")
+def with_and_without():
+    """Scenes of 280 pictures, clear, and how much the shape changes each pixel."""
+    names = make_shapes(280, seed=0, image_size=8, shapes=ALL_SHAPES).attributes
+    nothing = np.zeros(280, np.float32)
+    scene = random_scene(Draws(0, "shapes", np.arange(280)), **names)
+    bare = replace(scene.front, visible=np.zeros((280, 1), bool))
+    scene = replace(scene, front=bare, noise=nothing, falloff=nothing, relief=nothing)
+    shown = draw_scenes(scene, image_size=64).astype(int)
+    hidden = draw_scenes(replace(scene, opacity=nothing), image_size=64)
+    return scene, names, shown, np.abs(shown - hidden)
+
+
+def test_the_object_is_where_its_scene_says_and_as_large_as_it_is_called(with_and_without):
+    scene, names, _, change = with_and_without
+    mass = (change.max(axis=-1) > 25).astype(float)
+    area = mass.mean(axis=(1, 2))
+    assert (area > 0.008).all()
+    means = [area[names["size"] == size].mean() for size in SIZES]
+    assert means[0] * 1.5 < means[1] < means[2] / 1.5
+    solid = np.isin(names["shape"], ["disc", "square", "ring", "cross", "flower", "gear"])
+    x = (mass.sum(axis=1) @ ((2 * np.arange(64) + 1 - 64) / 64)) / mass.sum(axis=(1, 2))
+    radius = np.array([RADII[size] for size in names["size"]])
+    assert (np.abs(x - scene.x)[solid] < 0.5 * radius[solid]).mean() > 0.95
+
+
+def test_the_object_has_the_color_it_is_called(with_and_without):
+    _, names, shown, change = with_and_without
+    table, body = np.array(list(RGB.values())) * 255, change.sum(axis=-1) > 90
+    medians = [
+        np.median(picture[b], axis=0) for picture, b in zip(shown, body, strict=True)
+    ]
+    nearest = [COLORS[np.abs(table - color).sum(axis=1).argmin()] for color in medians]
+    assert (np.array(nearest) == names["color"]).mean() > 0.85
+
+
+# Misuse
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"n_images": 0}, "n_images must be a whole number, at least 1, got 0"),
+        ({"image_size": 4}, "image_size must be from 8 to 1024 pixels, got 4"),
+        ({"shapes": ["star", "banana"]}, "different names out of disc, .*'banana'"),
+        ({"shapes": []}, "got none"),
+        ({"colors": ["red", "red"]}, "different names"),
+        ({"exclude_pairs": [("star", "crimson")]}, "exclude_pairs must hold pairs"),
+        (
+            {"shapes": ["star"], "colors": ["red"], "exclude_pairs": [("star", "red")]},
+            "leaves the shape 'star' without a color",
+        ),
+    ],
+)
+def test_misuse_is_refused_with_the_remedy(given, words):
+    with pytest.raises(SettingsError, match=words):
+        make_shapes(**({"n_images": 2, "seed": 0} | given))
+
+
+def test_draw_shape_names_the_colors_it_knows():
+    with pytest.raises(SettingsError, match="color must be different names out of red, "):
+        draw_shape("star", color="mauve")

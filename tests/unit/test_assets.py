@@ -1,0 +1,283 @@
+"""fetch: where it looks, what it takes, what it leaves behind; and the settings."""
+
+import errno
+import gzip
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pooch
+import pytest
+from torchvision import datasets
+
+from coursekit import assets
+from coursekit.assets import Asset, AssetFile, asset_names, fetch, find_file, get_asset
+from coursekit.course import MODEL_ROLES, ROLES
+from coursekit.errors import AssetError, SettingsError
+
+LETTERS = b"".join(bytes([65 + i % 26]) * 1000 for i in range(100))
+PACKED = gzip.compress(LETTERS, mtime=0)
+FIRST, SECOND = "https://example.org/letters.gz", "https://example.com/second.gz"
+FOLDER = "https://example.org/folder.zip"
+
+
+def zipped():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("top/a.txt", b"a" * 5000)
+        archive.writestr("top/sub/b.txt", b"b" * 70_000)
+    return stream.getvalue()
+
+
+def asset(name, result, **file):
+    made = AssetFile(
+        addresses=(FOLDER,) if "zip" in file["path"] else (FIRST, SECOND), **file
+    )
+    words = dict.fromkeys(("source", "license", "citation"), "")
+    return Asset(name=name, title="T", role="digits", result=result, files=(made,), **words)
+
+
+SHA = f"sha256:{hashlib.sha256(LETTERS).hexdigest()}"
+MD5 = f"md5:{hashlib.md5(PACKED, usedforsecurity=False).hexdigest()}"
+RAW = {"unpacks_to": "letters/raw", "unpacked_hash": SHA}
+TINY = {
+    "letters": asset("letters", "letters", path="letters/raw.gz", hash=MD5, **RAW),
+    "folder": asset("folder", "folder", path="folder.zip", hash="", unpacks_to="folder"),
+    "plain": asset("plain", "w/plain.bin", path="w/plain.bin", hash=SHA),
+    "hub": asset("hub", "hub.pth", path="hub.pth", hash=f"sha256-prefix:{SHA[7:15]}"),
+}
+
+
+class FakeNetwork(dict):
+    """Address to bytes, or to an error that is raised half-way."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def download(self, address, output, *, progress):
+        self.asked.append(address)
+        answer = self.get(address, ConnectionError("no route to host"))
+        Path(output).write_bytes(answer if isinstance(answer, bytes) else PACKED[:50])
+        if not isinstance(answer, bytes):
+            raise answer
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch, tmp_path):
+    for name in ("PROFILE", "MIRROR", "ROLE_LAND_COVER", "ROLE_DIGITS"):
+        monkeypatch.delenv(f"COURSEKIT_{name}", raising=False)
+    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
+    fake = FakeNetwork()
+    monkeypatch.setattr(assets, "download", fake.download)
+    monkeypatch.setattr(assets, "get_asset", lambda name: TINY.get(name) or get_asset(name))
+    return fake
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def mirror(monkeypatch, tmp_path):
+    (tmp_path / "mirror" / "letters").mkdir(parents=True)
+    monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
+    return tmp_path / "mirror"
+
+
+def test_a_download_is_checked_unpacked_and_not_made_again(cache, network):
+    network[FIRST] = PACKED
+    assert fetch("letters") == cache / "letters"
+    assert (fetch("letters") / "raw").read_bytes() == LETTERS
+    assert network.asked == [FIRST]
+
+
+def test_archives_become_folders_and_other_files_stay_as_they_are(cache, network):
+    network |= {FOLDER: zipped(), FIRST: LETTERS}
+    assert (fetch("folder") / "top" / "sub" / "b.txt").stat().st_size == 70_000
+    assert fetch("plain") == cache / "w" / "plain.bin"
+    assert fetch("hub").read_bytes() == LETTERS
+    assert not [path for path in cache.rglob("*") if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("broken", [TimeoutError(), b"<html>log in</html>", b""])
+def test_the_second_address_is_tried_when_the_first_fails(network, broken):
+    network |= {FIRST: broken, SECOND: PACKED}
+    assert (fetch("letters") / "raw").read_bytes() == LETTERS
+
+
+@pytest.mark.parametrize("form", ["letters/raw", "letters/raw.gz"])
+def test_the_mirror_may_hold_the_packed_or_the_unpacked_form(mirror, network, form):
+    (mirror / form).write_bytes(PACKED if form.endswith("gz") else LETTERS)
+    assert find_file("letters") == mirror / form
+    assert (fetch("letters") / "raw").read_bytes() == LETTERS
+    assert network.asked == []
+
+
+def test_a_mirror_with_an_address_is_asked_for_both_forms_first(monkeypatch, network):
+    monkeypatch.setenv("COURSEKIT_MIRROR", "http://classroom/files")
+    network["http://classroom/files/letters/raw.gz"] = PACKED
+    fetch("letters")
+    assert network.asked == [
+        f"http://classroom/files/letters/raw{end}" for end in ("", ".gz")
+    ]
+
+
+@pytest.mark.parametrize("wrong", [b"", b"<html>log in</html>", b"B" * 100_000])
+def test_a_wrong_file_in_mirror_or_cache_is_passed_over(mirror, cache, network, wrong):
+    for folder in (mirror, cache):
+        (folder / "letters").mkdir(parents=True, exist_ok=True)
+        (folder / "letters" / "raw").write_bytes(wrong)
+    network[FIRST] = PACKED
+    assert (fetch("letters") / "raw").read_bytes() == LETTERS
+
+
+def test_a_packed_file_in_the_cache_needs_no_network(cache, network):
+    (cache / "letters").mkdir(parents=True)
+    (cache / "letters" / "raw.gz").write_bytes(PACKED)
+    assert find_file("letters") == cache / "letters" / "raw.gz"
+    assert (fetch("letters") / "raw").read_bytes() == LETTERS
+    assert network.asked == []
+    assert find_file("letters") == cache / "letters"
+
+
+def test_nothing_that_is_not_whole_is_kept_and_the_places_searched_are_named(mirror, cache):
+    (mirror / "letters" / "raw").write_bytes(b"Z" + LETTERS[1:])
+    with pytest.raises(AssetError) as caught:
+        fetch("letters")
+    for words in (
+        "role 'digits'",
+        f"the cache, {cache / 'letters' / 'raw'}: not there",
+        f"{mirror / 'letters' / 'raw'}: ValueError: damaged or another version: its sha256 is",
+        f"{mirror / 'letters' / 'raw.gz'}: not there",
+        f"{SECOND}: ConnectionError: no route to host",
+        "coursekit fetch letters",
+        "COURSEKIT_MIRROR",
+        "unset COURSEKIT_PROFILE",
+    ):
+        assert words in str(caught.value)
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert find_file("letters") is None
+
+
+def test_an_archive_that_does_not_unpack_is_not_taken_the_next_time(cache, network):
+    network[FOLDER] = zipped()[:-400]
+    with pytest.raises(AssetError, match="BadZipFile"):
+        fetch("folder")
+    network[FOLDER] = zipped()
+    assert (fetch("folder") / "top" / "a.txt").is_file()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_closed_disk_stops_at_once_with_the_remedy(network, number):
+    network |= {FIRST: OSError(number, "no"), SECOND: PACKED}
+    with pytest.raises(AssetError, match=r"cannot be stored in .*set COURSEKIT_CACHE"):
+        fetch("letters")
+    assert network.asked == [FIRST]
+
+
+# --- the registry
+
+FILES = [(name, file) for name in asset_names() for file in get_asset(name).files]
+
+
+@pytest.mark.parametrize("name", asset_names())
+def test_every_asset_has_a_card_with_license_and_year(name):
+    made = get_asset(name)
+    assert re.search(r"\b(19|20)\d\d\b", made.citation)
+    assert made.license in made.card
+    assert made.role in (*ROLES, *MODEL_ROLES)
+    assert made.files[0].final[0].startswith(made.result)
+
+
+@pytest.mark.parametrize(("name", "file"), FILES, ids=lambda v: getattr(v, "path", ""))
+def test_every_file_has_an_address_and_a_hash_or_says_it_has_none(name, file):
+    assert all(re.match(r"https?://[\w.~/-]+$", address) for address in file.addresses)
+    known = r"(sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}|)"
+    assert re.fullmatch(known, file.hash)
+    assert (file.hash == "") == (file.hash_source == "none published")
+    assert file.hash or file.unpacks_to, "only an archive can be tested without a hash"
+
+
+def test_sums_are_torchvisions_and_an_unknown_name_lists_the_names():
+    mnist, cifar = get_asset("mnist"), get_asset("cifar10")
+    sums = {file.path.rpartition("/")[2]: file.hash for file in mnist.files}
+    assert sums == {name: f"md5:{md5}" for name, md5 in datasets.MNIST.resources}
+    assert mnist.verified
+    assert mnist.n_bytes == 9_912_422 + 28_881 + 1_648_877 + 4_542
+    assert cifar.files[0].addresses[0] == datasets.CIFAR10.url
+    assert cifar.files[0].hash == f"md5:{datasets.CIFAR10.tgz_md5}"
+    with pytest.raises(AssetError, match="mnist, cifar10"):
+        get_asset("minst")
+    assert replace(mnist, files=()).verified
+
+
+# --- settings
+
+
+def test_profile_cache_and_mirror(monkeypatch, tmp_path):
+    assert assets.profile_setting() == "embedded"
+    monkeypatch.setenv("COURSEKIT_PROFILE", " Real ")
+    assert assets.profile_setting() == "real"
+    monkeypatch.setenv("COURSEKIT_CACHE", "~/files")
+    assert assets.cache_folder() == Path.home() / "files"
+    monkeypatch.setenv("COURSEKIT_CACHE", "")
+    assert assets.cache_folder() == pooch.os_cache("coursekit")
+    for given, expected in [
+        ("", None),
+        (str(tmp_path), tmp_path),
+        (tmp_path.as_uri(), tmp_path),
+        ("https://example.org/course", "https://example.org/course/"),
+    ]:
+        monkeypatch.setenv("COURSEKIT_MIRROR", given)
+        assert assets.mirror() == expected
+    monkeypatch.setenv("COURSEKIT_PROFILE", "production")
+    with pytest.raises(SettingsError, match="embedded, real, got 'production'"):
+        assets.profile_setting()
+
+
+@pytest.mark.parametrize("name", ["COURSEKIT_ROLE_land_cover", "COURSEKIT_PROFIL"])
+def test_a_setting_that_nobody_reads_is_named(monkeypatch, name):
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsError, match=f"variables {name} mean nothing"):
+        assets.profile_setting()
+
+
+def test_own_files_are_found_by_variables_that_the_program_may_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSEKIT_ROLE_LAND_COVER", str(tmp_path))
+    monkeypatch.setenv("COURSEKIT_ROLE_DIGITS", "")
+    assert assets.role_paths() == {"land-cover": tmp_path}
+    assets.set_role_path("digits", "mine")
+    assert assets.role_paths()["digits"] == tmp_path / "mine"
+    assets.set_role_path("digits", None)
+    assert assets.role_paths() == {"land-cover": tmp_path}
+
+
+def test_shipped_folders_stand_in_the_package_or_its_repository(tmp_path):
+    assert (assets.data_folder().parent / "pyproject.toml").is_file()
+    assert assets.notebooks_folder().name == "notebooks"
+    package = tmp_path / "coursekit"
+    (tmp_path / "data").mkdir()  # a stray folder beside an installed package
+    with pytest.raises(AssetError, match="Install coursekit again"):
+        assets._find_shipped("data", package=package)
+    (package / "_shipped" / "data").mkdir(parents=True)
+    assert assets._find_shipped("data", package=package) == package / "_shipped" / "data"
+
+
+def test_importing_assets_loads_no_torch_and_opens_no_connection():
+    code = (
+        "import socket, sys\n"
+        "def refuse(*args): raise SystemExit('a connection was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "import coursekit.assets\n"
+        "print(*{'torch', 'matplotlib', 'numpy', 'requests'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
