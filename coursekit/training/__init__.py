@@ -16,13 +16,11 @@ from coursekit.training.parameters import (
 )
 from coursekit.training.records import Checkpoint, History, TrainSettings
 from coursekit.training.trainer import Trainer
-from coursekit.training.unfreezing import GradualUnfreezing
 
 __all__ = [
     "Callback",
     "Checkpoint",
     "EarlyStopping",
-    "GradualUnfreezing",
     "History",
     "ParameterReport",
     "TensorBoardLogger",
