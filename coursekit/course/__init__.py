@@ -30,14 +30,14 @@ from coursekit.course.catalog import (
     role_states,
     use_own_files,
 )
-from coursekit.course.clip_catalog import clip, clip_source
-from coursekit.course.exercises import (
+from coursekit.course.checking import (
     Exercise,
     ExerciseResult,
     check_exercise,
     find_exercise,
     list_exercises,
 )
+from coursekit.course.clip_catalog import clip, clip_source
 from coursekit.course.generated import generated_files, lesson_table, regenerate
 from coursekit.course.lessons import Lesson, find_lesson, find_lessons
 from coursekit.course.model_catalog import model, transform
