@@ -1,12 +1,15 @@
 """The ``coursekit`` command: its subcommands, and what becomes of errors.
 
-Each subcommand's work stands in a file of its own, imported when it is called, so that
+What is longer than a screen stands in a file of its own, imported when it is called, so that
 ``coursekit --help`` loads neither torch nor Jupyter.
 """
 
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -27,24 +30,24 @@ _app = typer.Typer(
 )
 
 
+_Lessons = Annotated[
+    list[str] | None,
+    typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
+]
+_Timeout = Annotated[float, typer.Option(help="Seconds that one cell may take.", min=1)]
+_Jobs = Annotated[int, typer.Option(help="Kernels at a time.", min=1)]
+
+
 class _Profile(StrEnum):
     EMBEDDED = "embedded"
     REAL = "real"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command, and turn every error into one message and an exit code.
+    """Run what was typed, or `arguments`; every error becomes one message and an exit code.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        What stands after ``coursekit``; by default what was typed.
-
-    Raises
-    ------
-    SystemExit
-        Always: 0 when all went well, 1 when something failed, 2 when the command was not
-        understood, 130 after Ctrl-C.
+    The code is 0 when all went well, 1 when something failed, 2 when the command was not
+    understood, 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_debug = "--debug" in words
@@ -55,20 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CourseError as error:
         if is_debug:
             raise
-        _complain(str(error))
+        print(f"Error: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     except Exception as error:
         if is_debug:
             raise
-        _complain(
-            f"{type(error).__name__}: {error}\n"
-            "This was not expected. The same command with --debug shows where it happened."
+        print(
+            f"Error: {type(error).__name__}: {error}\n"
+            "This was not expected. The same command with --debug shows where it happened.",
+            file=sys.stderr,
         )
         sys.exit(1)
-
-
-def _complain(message: str) -> None:
-    print(f"Error: {message}", file=sys.stderr)
 
 
 def _show_version(is_asked: bool) -> None:
@@ -101,9 +101,22 @@ def doctor() -> None:
 @_app.command("list")
 def list_() -> None:
     """List the lessons."""
-    from coursekit.cli.listing import show_lessons
+    from rich.console import Console
+    from rich.table import Table
 
-    show_lessons()
+    from coursekit.course import find_lessons
+
+    lessons, console = find_lessons(), Console()
+    if not lessons:
+        console.print("There are no lessons here.")
+        return
+    table = Table("", "Lesson", "Minutes", "Data and models")
+    for lesson in lessons:
+        needs = ", ".join([*lesson.roles, *["GPU"] * lesson.gpu])
+        table.add_row(lesson.number, lesson.title, f"{lesson.minutes}", needs)
+    console.print(table)
+    console.print(f"Run one: coursekit run {lessons[0].number}", highlight=False)
+    console.print(f"Work in one: coursekit lab {lessons[0].number}", highlight=False)
 
 
 @_app.command()
@@ -113,9 +126,38 @@ def lab(
     ] = None,
 ) -> None:
     """Open the lessons in JupyterLab."""
-    from coursekit.cli.lab import open_lab
+    from coursekit.assets import notebooks_folder
+    from coursekit.course import find_lesson
 
-    raise typer.Exit(open_lab(lesson))
+    if find_spec("jupyterlab") is None:
+        msg = (
+            f"JupyterLab is not installed. Run: {sys.executable} -m pip install jupyterlab"
+        )
+        raise CourseError(msg)
+    shipped = notebooks_folder()
+    path = find_lesson(lesson).path if lesson else shipped
+    folder = working_folder(shipped, target=Path("notebooks"))
+    if path.is_relative_to(shipped):
+        path = folder / path.relative_to(shipped)
+    print(f"JupyterLab opens {path}. Ctrl-C here ends it.", flush=True)
+    # One interpreter for the server and its kernels: this one.
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyterlab", str(path)]))
+
+
+def working_folder(shipped: Path, *, target: Path) -> Path:
+    """Return the folder of notebooks to work in: `shipped` itself in a checkout, else `target`.
+
+    Lessons that came in a wheel lie among the installed packages, where the next upgrade would
+    throw a learner's work away: they are copied, and a file that is there already stays.
+    """
+    if shipped.parent.name != "_shipped":
+        return shipped
+    for source in sorted(shipped.rglob("*.ipynb")):
+        copy = target / source.relative_to(shipped)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+    return target
 
 
 @_app.command()
@@ -127,9 +169,7 @@ def run(
         _Profile | None,
         typer.Option(help="Data and models; the default is COURSEKIT_PROFILE."),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds that one cell may take.", min=1)
-    ] = 600,
+    timeout: _Timeout = 600,
     output: Annotated[
         Path, typer.Option(help="Folder for executed notebooks and pages.")
     ] = Path("runs"),
@@ -143,18 +183,13 @@ def run(
 
 @_app.command()
 def check(
-    lessons: Annotated[
-        list[str] | None,
-        typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
-    ] = None,
+    lessons: _Lessons = None,
     profile: Annotated[
         _Profile | None,
         typer.Option(help="Data and models; on real ones only errors count."),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds that one cell may take.", min=1)
-    ] = 600,
-    jobs: Annotated[int, typer.Option(help="Lessons at a time.", min=1)] = 1,
+    timeout: _Timeout = 600,
+    jobs: _Jobs = 1,
 ) -> None:
     """Run lessons and compare what they show with what is stored."""
     from coursekit.cli.check import check_lessons
@@ -167,17 +202,12 @@ def check(
 
 @_app.command()
 def refresh(
-    lessons: Annotated[
-        list[str] | None,
-        typer.Argument(help="Numbers such as 01, file names or paths; all by default."),
-    ] = None,
+    lessons: _Lessons = None,
     all_: Annotated[
         bool, typer.Option("--all", help="Also lessons of which nothing changed.")
     ] = False,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds that one cell may take.", min=1)
-    ] = 600,
-    jobs: Annotated[int, typer.Option(help="Kernels at a time.", min=1)] = 1,
+    timeout: _Timeout = 600,
+    jobs: _Jobs = 1,
     runs: Annotated[
         int, typer.Option(help="Emulated machines; 1 makes a draft.", min=1, max=9)
     ] = 9,
@@ -205,7 +235,7 @@ def fetch(
 
 @_app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="What to train: backbone.")],
+    name: Annotated[str, typer.Argument(help="What to train: backbone or clip.")],
     output: Annotated[Path, typer.Option(help="Folder for weights, card and log.")] = Path(
         "runs/weights"
     ),
@@ -229,6 +259,22 @@ def address(
     remove: Annotated[bool, typer.Option("--remove", help="Take it out.")] = False,
 ) -> None:
     """Set the repository's address; write badges, set-up cells and the lesson table."""
-    from coursekit.cli.address import change_address
+    from coursekit import course
 
-    change_address(url, is_removal=remove)
+    if url is not None and remove:
+        msg = "Give an address or --remove, not both."
+        raise SettingsError(msg)
+    project = course.find_project()
+    old = course.read_address(project)
+    new = None if remove else course.check_address(url) if url is not None else old
+    changed = course.regenerate(project, address=new)
+    if new != old:
+        file = project / "pyproject.toml"
+        text = course.write_address(file.read_text(encoding="utf-8"), new)
+        file.write_text(text, encoding="utf-8", newline="\n")
+        changed = (file, *changed)
+    print(f"Address: {new or 'none'}")
+    for path in changed:
+        print(f"Written: {path.relative_to(project)}")
+    if not changed:
+        print("Table, badges and set-up cells were already as they should be.")

@@ -1,17 +1,16 @@
 """``coursekit doctor``: what works here, what does not, and how to mend it.
 
-Nothing is fetched and nothing is written. Each check gives one `Finding`; nothing here
-knows how a role is filled.
+Nothing is fetched and nothing is written.
 """
 
 import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from packaging.requirements import Requirement
@@ -19,31 +18,27 @@ from rich.console import Console
 from rich.table import Table
 
 from coursekit import __version__
-from coursekit.assets import cache_folder, data_folder, mirror, notebooks_folder
-from coursekit.cli.notebooks import format_bytes
-from coursekit.course import RoleState, find_lessons, profile, role_states
-from coursekit.errors import CourseError
+from coursekit.assets import (
+    cache_folder,
+    data_folder,
+    find_file,
+    get_asset,
+    mirror,
+    notebooks_folder,
+    role_paths,
+    role_variable,
+)
+from coursekit.cli.notebooks import format_bytes, print_plain
+from coursekit.course import MODEL_ROLES, ROLES, find_lessons, profile, use_own_files
+from coursekit.errors import CourseError, RoleError
 
-__all__ = ["Finding", "examine", "run_doctor"]
+__all__ = ["Finding", "RoleState", "examine", "role_states", "run_doctor"]
 
 _SHOWN_PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "jupyterlab")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Parameters
-    ----------
-    name : str
-        What was looked at.
-    said : str
-        What was seen.
-    mend : str
-        What to do about it; empty when all is well.
-    is_fatal : bool
-        Whether the embedded profile cannot be used because of it.
-    """
+class Finding(NamedTuple):
+    """One thing that was looked at; fatal where the embedded profile cannot be used so."""
 
     name: str
     said: str
@@ -51,77 +46,121 @@ class Finding:
     is_fatal: bool = False
 
 
-def run_doctor() -> int:
-    """Print what was found, and return an exit code.
+class RoleState(NamedTuple):
+    """Whether a role can be used: ``"ready"``, ``"missing"``, ``"yours"`` or ``"not usable"``."""
 
-    Returns
-    -------
-    int
-        0 when the embedded profile can be used, else 1.
-    """
+    role: str
+    profile: str  # "embedded", "real" or "both"
+    state: str
+    what: str
+    mend: str = ""
+
+
+def run_doctor() -> int:
+    """Print what was found; return 0 when the embedded profile can be used, else 1."""
     console = Console()
-    findings = examine()
-    _show_findings(findings, console)
-    roles, problem = _examine_roles()
+    findings, roles = examine(), ()
+    grid = Table.grid(padding=(0, 2))
+    for finding in findings:
+        mark = "!!" if finding.is_fatal else " !" if finding.mend else ""
+        grid.add_row(mark, finding.name, finding.said)
+    console.print(grid, highlight=False, markup=False)
+    try:
+        roles = role_states()
+    except (CourseError, ImportError) as error:
+        findings.append(Finding("roles", "not known", str(error), is_fatal=True))
     if roles:
-        console.print(_role_table(roles))
-    findings += problem
-    to_mend = [f"{f.name}: {f.mend}" for f in findings if f.mend]
+        table = Table("Role", "Profile", "State", "What")
+        for state in roles:
+            table.add_row(*state[:4])
+        console.print(table)
+    to_mend = [f"{found.name}: {found.mend}" for found in findings if found.mend]
     to_mend += [f"{state.role}: {state.mend}" for state in roles if state.mend]
-    _show_mending(list(dict.fromkeys(to_mend)), console)
-    is_usable = not any(f.is_fatal for f in findings) and not any(map(_is_broken, roles))
-    console.print(
-        "The embedded profile is ready: coursekit run 01"
-        if is_usable
-        else "The embedded profile cannot be used yet.",
-        highlight=False,
+    if to_mend:
+        console.print("To mend:")
+    for line in dict.fromkeys(to_mend):
+        print_plain(console, f"- {line}")
+    is_broken = any(found.is_fatal for found in findings) or any(
+        state.profile != "real" and state.state not in {"ready", "yours"} for state in roles
     )
-    return int(not is_usable)
+    said = "cannot be used yet." if is_broken else "is ready: coursekit run 01"
+    print_plain(console, f"The embedded profile {said}")
+    return int(is_broken)
+
+
+def role_states() -> list[RoleState]:
+    """Return what stands in every role; one's own files are looked through."""
+    own, roles, states = role_paths(), {**ROLES, **MODEL_ROLES}, []
+    for role, path in own.items():
+        try:
+            use_own_files(role, path)
+        except RoleError as error:
+            mend = str(error) if role in roles else f"{role_variable(role)}: {error}"
+            states.append(RoleState(role, "both", "not usable", str(path), mend))
+        else:
+            states.append(RoleState(role, "both", "yours", str(path)))
+    for role in roles.keys() - own.keys():
+        asset = get_asset(roles[role].assets[0])
+        found = find_file(asset.name, thorough=False)
+        size = "" if asset.n_bytes is None else f" ({asset.n_bytes / 1e6:,.0f} MB)"
+        mend = (
+            f"Run coursekit fetch {asset.name}{size}, or set COURSEKIT_MIRROR to a folder "
+            f"that holds {asset.files[0].path}."
+        )
+        states += [
+            RoleState(role, "embedded", "ready", roles[role].title),
+            RoleState(role, "real", "ready", f"{asset.title} ({found})")
+            if found
+            else RoleState(role, "real", "missing", asset.title, mend),
+        ]
+    order = [*roles]
+    return sorted(states, key=lambda s: order.index(s.role) if s.role in roles else 99)
 
 
 def examine() -> list[Finding]:
-    """Return what was found about Python, packages, device, memory and folders.
-
-    Returns
-    -------
-    list of Finding
-    """
-    checks: tuple[Callable[[], Finding], ...] = (
-        _examine_python,
-        _examine_system,
-        _examine_packages,
-        _examine_device,
-        _examine_memory,
-        _examine_profile,
-        _examine_shipped,
-        _examine_extras,
-        _examine_cache,
-        _examine_mirror,
-    )
-    return [check() for check in checks]
-
-
-def _examine_python() -> Finding:
-    said = f"{platform.python_version()} ({sys.executable})"
-    if (3, 11) <= sys.version_info < (3, 14):
-        return Finding("Python", said)
-    return Finding("Python", said, "Use Python 3.11, 3.12 or 3.13.", is_fatal=True)
+    """Return what was found about Python, packages, device, memory and folders."""
+    python = Finding("Python", f"{platform.python_version()} ({sys.executable})")
+    if not (3, 11) <= sys.version_info < (3, 14):
+        python = python._replace(mend="Use Python 3.11, 3.12 or 3.13.", is_fatal=True)
+    memory = psutil.virtual_memory()
+    free = f"{format_bytes(memory.total)}, of which {format_bytes(memory.available)} free"
+    is_tight = memory.available <= 2 * 2**30  # a lesson's peak, see the tests' budgets
+    close = "A lesson needs up to 2 GiB: close other programs."
+    return [
+        python,
+        Finding("system", f"{platform.platform(terse=True)}, {os.cpu_count()} cores"),
+        _examine_packages(),
+        _examine_device(),
+        Finding("memory", free, close if is_tight else ""),
+        _ask("profile", "not understood", profile),
+        _ask(
+            "lessons", "not found", lambda: f"{notebooks_folder()}, data in {data_folder()}"
+        ),
+        _examine_extras(),
+        _examine_cache(),
+        _examine_mirror(),
+    ]
 
 
-def _examine_system() -> Finding:
-    return Finding("system", f"{platform.platform(terse=True)}, {os.cpu_count()} cores")
+def _ask(name: str, problem: str, find: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, find())
+    except CourseError as error:
+        return Finding(name, problem, str(error), is_fatal=True)
 
 
 def _examine_packages() -> Finding:
-    shown = f"coursekit {__version__}, " + ", ".join(_versions(_SHOWN_PACKAGES))
+    shown = [f"coursekit {__version__}"]
+    shown += [f"{name} {_version(name)}" for name in _SHOWN_PACKAGES if _version(name)]
+    said = ", ".join(shown)
     try:
         wrong = _unmet(extra="")
     except PackageNotFoundError:
         mend = f"Install it: {sys.executable} -m pip install -e ."
-        return Finding("packages", f"{shown}; coursekit is not installed", mend)
+        return Finding("packages", f"{said}; coursekit is not installed", mend)
     if not wrong:
-        return Finding("packages", shown)
-    said = f"{shown}; missing or too old: {', '.join(wrong)}"
+        return Finding("packages", said)
+    said = f"{said}; missing or too old: {', '.join(wrong)}"
     return Finding("packages", said, _install(wrong), is_fatal=True)
 
 
@@ -134,8 +173,7 @@ def _examine_extras() -> Finding:
         return Finding("extras", "not looked at (see above)")
     if not wrong:
         return Finding("extras", "nothing missing that a lesson needs")
-    said = f"some lessons need: {', '.join(wrong)}"
-    return Finding("extras", said, _install(wrong))
+    return Finding("extras", f"some lessons need: {', '.join(wrong)}", _install(wrong))
 
 
 def _install(requirements: list[str]) -> str:
@@ -144,29 +182,24 @@ def _install(requirements: list[str]) -> str:
 
 
 def _unmet(*, extra: str) -> list[str]:
-    """Return what coursekit requires with this extra and does not find."""
-    required = map(Requirement, distribution("coursekit").requires or [])
-    return [
-        f"{requirement.name}{requirement.specifier}"
-        for requirement in required
-        if _is_wanted(requirement, extra) and not _is_met(requirement)
-    ]
+    """Return what coursekit requires, with this extra only, and does not find."""
+    wrong = []
+    for requirement in map(Requirement, distribution("coursekit").requires or []):
+        marker, here = requirement.marker, _version(requirement.name)
+        is_always = marker is None or marker.evaluate({"extra": ""})
+        is_wanted = is_always if not extra else marker and marker.evaluate({"extra": extra})
+        if not is_wanted or (extra and is_always):
+            continue
+        if here is None or not requirement.specifier.contains(here, prereleases=True):
+            wrong.append(f"{requirement.name}{requirement.specifier}")
+    return wrong
 
 
-def _is_wanted(requirement: Requirement, extra: str) -> bool:
-    marker = requirement.marker
-    if marker is None:
-        return not extra
-    return marker.evaluate({"extra": extra}) and not (
-        extra and marker.evaluate({"extra": ""})
-    )
-
-
-def _is_met(requirement: Requirement) -> bool:
+def _version(name: str) -> str | None:
     try:
-        return requirement.specifier.contains(version(requirement.name), prereleases=True)
+        return version(name)
     except PackageNotFoundError:
-        return False
+        return None
 
 
 def _examine_device() -> Finding:
@@ -181,34 +214,24 @@ def _examine_device() -> Finding:
         return Finding("device", f"torch does not load: {error}", mend, is_fatal=True)
 
 
-def _examine_memory() -> Finding:
-    memory = psutil.virtual_memory()
-    said = f"{format_bytes(memory.total)}, of which {format_bytes(memory.available)} free"
-    if memory.available > 2 * 2**30:
-        return Finding("memory", said)
-    return Finding("memory", said, "A lesson needs up to 2 GiB: close other programs.")
-
-
-def _examine_profile() -> Finding:
-    try:
-        return Finding("profile", profile())
-    except CourseError as error:
-        return Finding("profile", "not understood", str(error), is_fatal=True)
-
-
-def _examine_shipped() -> Finding:
-    try:
-        return Finding("lessons", f"{notebooks_folder()}, data in {data_folder()}")
-    except CourseError as error:
-        return Finding("lessons", "not found", str(error), is_fatal=True)
-
-
 def _examine_cache() -> Finding:
     folder = cache_folder()
     if _is_writable(folder):
         return Finding("cache", f"{folder} (writable)")
     mend = "Set COURSEKIT_CACHE to a folder that you may write; only downloads need it."
     return Finding("cache", f"{folder} (not writable)", mend)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself where it is missing."""
+    if folder.is_dir():
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                return True
+        except OSError:
+            return False
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
 
 
 def _examine_mirror() -> Finding:
@@ -221,62 +244,3 @@ def _examine_mirror() -> Finding:
         return Finding("mirror", f"{place} (there)")
     mend = "Set COURSEKIT_MIRROR to a folder that exists, or unset it."
     return Finding("mirror", f"{place} (no such folder)", mend)
-
-
-def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, or the folder itself where it is missing."""
-    folder = folder.expanduser()
-    if folder.is_dir():
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                return True
-        except OSError:
-            return False
-    if folder.exists() or folder == folder.parent:
-        return False
-    nearest = next(parent for parent in folder.parents if parent.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK)
-
-
-def _versions(names: Iterable[str]) -> list[str]:
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _examine_roles() -> tuple[tuple[RoleState, ...], list[Finding]]:
-    try:
-        return role_states(), []
-    except (CourseError, ImportError) as error:
-        return (), [Finding("roles", "not known", str(error), is_fatal=True)]
-
-
-def _is_broken(state: RoleState) -> bool:
-    return state.profile != "real" and state.state not in {"ready", "yours"}
-
-
-def _show_findings(findings: list[Finding], console: Console) -> None:
-    table = Table.grid(padding=(0, 2))
-    for finding in findings:
-        mark = "!!" if finding.is_fatal else " !" if finding.mend else ""
-        table.add_row(mark, finding.name, finding.said)
-    console.print(table, highlight=False, markup=False)
-
-
-def _role_table(states: Iterable[RoleState]) -> Table:
-    table = Table("Role", "Profile", "State", "What")
-    for state in states:
-        table.add_row(state.role, state.profile or "both", state.state, state.what)
-    return table
-
-
-def _show_mending(to_mend: list[str], console: Console) -> None:
-    if not to_mend:
-        return
-    console.print("To mend:")
-    for line in to_mend:
-        console.print(f"- {line}", highlight=False, markup=False, soft_wrap=True)

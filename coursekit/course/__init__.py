@@ -1,48 +1,47 @@
 """The course itself: its lessons, the roles they ask for, and the checks of exercises.
 
-Lessons
+roles
+    `dataset` for data, `model`, `transform` and `clip` for trained models; `use_own_files`,
+    `profile`; the tables `ROLES` and `MODEL_ROLES`.
+checking
+    `check_exercise`, `find_exercise`, `list_exercises`; `Exercise` and `ExerciseResult`.
+lessons
     `Lesson`, `find_lesson`, `find_lessons`.
-Roles
-    `dataset` for data, `model` and `transform` for trained models, `clip` and `clip_source`
-    for models of images and texts; `use_own_files`, `profile`,
-    `required_assets`, `role_states`, the record `RoleState`, and the tables `ROLES` and
-    `MODEL_ROLES`.
-Exercises
-    `check_exercise`, `find_exercise`, `list_exercises`, the records `Exercise` and
-    `ExerciseResult`.
-What is generated from the repository's address
-    `setup_cell`, `colab_badge`, `lesson_table`, `generated_files`, `regenerate`,
-    `check_address`, `find_project`, `read_address`, `write_address`.
+address
+    What follows from the repository's address: `setup_cell`, `colab_badge`, `lesson_table`,
+    `generated_files`, `regenerate`; and the address itself: `find_project`, `check_address`,
+    `read_address`, `write_address`.
 """
 
 from coursekit.course.address import (
     check_address,
+    colab_badge,
     find_project,
+    generated_files,
+    lesson_table,
     read_address,
+    regenerate,
+    setup_cell,
     write_address,
 )
-from coursekit.course.bootstrap import colab_badge, setup_cell
-from coursekit.course.catalog import (
-    RoleState,
-    dataset,
-    profile,
-    required_assets,
-    role_states,
-    use_own_files,
-)
-from coursekit.course.clip_catalog import clip, clip_source
-from coursekit.course.exercises import (
+from coursekit.course.checking import (
     Exercise,
     ExerciseResult,
     check_exercise,
     find_exercise,
     list_exercises,
 )
-from coursekit.course.generated import generated_files, lesson_table, regenerate
 from coursekit.course.lessons import Lesson, find_lesson, find_lessons
-from coursekit.course.model_catalog import model, transform
-from coursekit.course.model_roles import MODEL_ROLES
-from coursekit.course.roles import ROLES
+from coursekit.course.roles import (
+    MODEL_ROLES,
+    ROLES,
+    clip,
+    dataset,
+    model,
+    profile,
+    transform,
+    use_own_files,
+)
 
 __all__ = [
     "MODEL_ROLES",
@@ -50,11 +49,9 @@ __all__ = [
     "Exercise",
     "ExerciseResult",
     "Lesson",
-    "RoleState",
     "check_address",
     "check_exercise",
     "clip",
-    "clip_source",
     "colab_badge",
     "dataset",
     "find_exercise",
@@ -68,8 +65,6 @@ __all__ = [
     "profile",
     "read_address",
     "regenerate",
-    "required_assets",
-    "role_states",
     "setup_cell",
     "transform",
     "use_own_files",

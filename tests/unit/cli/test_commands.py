@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from coursekit.assets import asset_names
-from coursekit.cli import lab, main
+from coursekit.cli import app, main
 from coursekit.course import find_lessons
 
 ROOT = Path(__file__).parents[3]
@@ -193,12 +193,10 @@ class TestErrors:
         assert "SettingsError" in done.stderr
 
     def test_an_unexpected_error_is_one_message_that_names_debug(self, call, monkeypatch):
-        from coursekit.cli import listing
-
         def break_down():
             raise KeyError("surprise")
 
-        monkeypatch.setattr(listing, "show_lessons", break_down)
+        monkeypatch.setattr("coursekit.course.find_lessons", break_down)
         code, _, error = call("list")
         assert code == 1
         assert "KeyError" in error
@@ -237,7 +235,7 @@ class TestLab:
     def test_in_a_checkout_it_opens_the_notebooks_where_they_are(self, call, monkeypatch):
         started = []
         monkeypatch.setattr(
-            lab.subprocess, "call", lambda words: started.append(words) or 0
+            app.subprocess, "call", lambda words: started.append(words) or 0
         )
         assert call("lab")[0] == 0
         assert started == [[sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks")]]
@@ -248,9 +246,9 @@ class TestLab:
         write(shipped / "01_a.ipynb", "1")
         write(shipped / "solutions" / "01_a.ipynb", "2")
         target = here / "notebooks"
-        assert lab.working_folder(shipped, target=target) == target
+        assert app.working_folder(shipped, target=target) == target
         (target / "01_a.ipynb").write_text("my work")
-        lab.working_folder(shipped, target=target)
+        app.working_folder(shipped, target=target)
         assert (target / "01_a.ipynb").read_text() == "my work"
         assert (target / "solutions" / "01_a.ipynb").is_file()
 

@@ -8,7 +8,8 @@ import pytest
 
 from coursekit import __version__
 from coursekit.cli import doctor, main
-from coursekit.course import Lesson, RoleState
+from coursekit.cli.doctor import RoleState
+from coursekit.course import Lesson
 
 
 @pytest.fixture

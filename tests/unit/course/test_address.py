@@ -1,23 +1,46 @@
-"""The address stands once, and only an address can be set."""
+"""The address stands once, and what is written from it follows it."""
 
+import ast
+import subprocess
 import tomllib
+from importlib.metadata import version
+from pathlib import Path
 
+import nbformat
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from coursekit.course import check_address, find_project, read_address, write_address
+from coursekit import __version__
+from coursekit.course import (
+    check_address,
+    colab_badge,
+    find_lessons,
+    find_project,
+    generated_files,
+    lesson_table,
+    read_address,
+    regenerate,
+    setup_cell,
+    write_address,
+)
 from coursekit.errors import DataError, SettingsError
 
+ROOT = Path(__file__).parents[3]
+URL = "https://github.com/you/course"
 PROJECT = (
     '[build-system]\nrequires = []\n\n[project]\nname = "coursekit"\n\n[tool.x]\na = 1\n'
 )
 OTHER_URLS = PROJECT + '\n[project.urls]\nHomepage = "https://example.org"\n'
-URL = "https://example.org/you/course"
+MARKED = (
+    "# Course\n\n<!-- lessons: written by `coursekit address`, do not edit -->\n"
+    "old\n<!-- end of lessons -->\nrest\n"
+)
+
+
+# --- the address -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", [PROJECT, OTHER_URLS, '[project]\nname = "coursekit"'])
-def test_an_address_that_is_written_is_read_back_and_nothing_else_changes(text, tmp_path):
+def test_an_address_is_read_back_and_taken_out_and_nothing_else_changes(text, tmp_path):
     written = write_address(text, URL)
     (tmp_path / "pyproject.toml").write_text(written)
     assert read_address(tmp_path) == URL
@@ -26,65 +49,152 @@ def test_an_address_that_is_written_is_read_back_and_nothing_else_changes(text, 
     if not table["project"]["urls"]:
         del table["project"]["urls"]
     assert table == tomllib.loads(text)
+    assert write_address(written, None).split() == text.split()
+    again = write_address(written, f"{URL}2")
+    assert again.split() == write_address(text, f"{URL}2").split()
 
 
-@pytest.mark.parametrize("text", [PROJECT, OTHER_URLS])
-def test_taking_the_address_out_gives_the_first_text_back(text):
-    assert write_address(write_address(text, URL), None).split() == text.split()
-
-
-def test_setting_an_address_twice_leaves_one():
-    text = write_address(write_address(PROJECT, URL), "https://example.org/other")
-    assert text == write_address(PROJECT, "https://example.org/other")
-
-
-@given(st.from_regex(r"https://[a-z.]{1,9}/[\w./-]{1,20}", fullmatch=True))
-def test_whatever_is_accepted_survives_the_file(address):
-    try:
-        checked = check_address(address)
-    except SettingsError:
-        return
-    text = write_address(PROJECT, checked)
-    assert tomllib.loads(text)["project"]["urls"]["Repository"] == checked
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "",
-        "course",
-        "http://example.org/course",
-        "git@example.org:you/course.git",
-        "https://me:secret@example.org/course",
-        "https://example.org/a course",
-        'https://example.org/"; import os',
-        "https://example.org",
-        "nowhere/at/all",
-    ],
-)
+@pytest.mark.parametrize("address", ["", "course", "nowhere/at/all", "https://example.org"])
 def test_what_is_no_address_is_refused_with_an_example(address):
     with pytest.raises(SettingsError, match=r"https://github\.com/you/course"):
         check_address(address)
 
 
+@pytest.mark.parametrize("text", ["me:secret@example.org/course", 'a.org/"; import os'])
+def test_secrets_and_code_are_refused(text):
+    with pytest.raises(SettingsError, match="no user name, password or spaces"):
+        check_address(f"https://{text}")
+
+
+@pytest.mark.parametrize(
+    "page", ["", "/", "/tree/main", "/blob/main/README.md", "/issues", "/-/tree/main/a"]
+)
+def test_the_address_of_a_page_becomes_that_of_its_repository(page):
+    assert check_address(URL + page) == URL
+
+
 def test_a_repository_on_this_machine_becomes_a_file_address(tmp_path):
-    (tmp_path / ".git").mkdir()
-    assert check_address(str(tmp_path)) == tmp_path.resolve().as_uri()
+    (tmp_path / "tree" / ".git").mkdir(parents=True)
+    assert check_address(str(tmp_path / "tree")) == (tmp_path / "tree").resolve().as_uri()
 
 
 def test_the_project_is_found_from_a_folder_inside_it(tmp_path):
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "a" / "b").mkdir(parents=True)
     assert find_project(tmp_path / "a" / "b") == tmp_path.resolve()
-
-
-def test_outside_a_checkout_the_message_says_where_to_go(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
     with pytest.raises(DataError, match="Clone the repository"):
         find_project(tmp_path)
-
-
-def test_a_broken_pyproject_is_named(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project\n")
     with pytest.raises(DataError, match=r"pyproject\.toml cannot be read"):
         read_address(tmp_path)
+
+
+# --- what is written from it ------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "README.md").write_text(MARKED)
+    (tmp_path / "notebooks").mkdir()
+    cells = [
+        nbformat.v4.new_markdown_cell("# Convolutions", id="title"),
+        nbformat.v4.new_code_cell("1 + 1", id="sum"),
+    ]
+    said = {"title": "Convolutions", "minutes": 60, "roles": ["digits"]}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"coursekit": said})
+    nbformat.write(notebook, tmp_path / "notebooks" / "01_convolutions.ipynb")
+    return tmp_path
+
+
+def sources(project):
+    notebook = nbformat.read(project / "notebooks" / "01_convolutions.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    return [cell.source for cell in notebook.cells]
+
+
+def test_the_readme_and_the_lessons_hold_what_is_generated():
+    address = read_address(ROOT)
+    stale = [
+        path.name
+        for path, text in generated_files(ROOT, address=address).items()
+        if path.read_text(encoding="utf-8") != text
+    ]
+    assert not stale, f"run `coursekit address` to write {stale}"
+    table = lesson_table(find_lessons(), address=address)
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_an_address_brings_badges_and_its_removal_takes_them_away(project):
+    regenerate(project, address=None)
+    plain, readme = sources(project), (project / "README.md").read_text()
+    assert plain == ["# Convolutions", setup_cell(None, __version__), "1 + 1"]
+    assert readme.startswith("# Course\n")
+    assert readme.endswith("rest\n")
+    row = "| 01 | [Convolutions](notebooks/01_convolutions.ipynb) | 60 | digits |"
+    assert row in readme
+    assert "old" not in readme
+    assert len(regenerate(project, address=URL)) == 2
+    assert regenerate(project, address=URL) == ()
+    link = f"github/you/course/blob/v{__version__}/notebooks/01_convolutions.ipynb"
+    assert link in sources(project)[1]
+    assert f"git+{URL}@v{__version__}" in sources(project)[2]
+    assert link in (project / "README.md").read_text()
+    regenerate(project, address="https://example.org/you/course")
+    assert "colab" not in (project / "README.md").read_text(), "Colab opens GitHub only"
+    regenerate(project, address=None)
+    assert (sources(project), (project / "README.md").read_text()) == (plain, readme)
+
+
+def test_a_readme_without_markers_says_which(project):
+    (project / "README.md").write_text("# Course\n")
+    with pytest.raises(DataError, match="end of lessons"):
+        regenerate(project, address=None)
+
+
+def test_a_badge_opens_the_tagged_notebook():
+    badge = colab_badge(f"{URL}.git", "1.2.3", notebook="a/b.ipynb")
+    assert "/github/you/course/blob/v1.2.3/a/b.ipynb" in badge
+
+
+# --- the set-up cell --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", [None, URL])
+def test_the_cell_is_short_and_says_nothing_when_there_is_nothing_to_do(address, capsys):
+    cell = setup_cell(address, "0.1.0", extras=("lessons",))
+    assert len(cell.splitlines()) <= 25
+    assert max(map(len, cell.splitlines())) <= 92
+    ast.parse(cell)
+    for _ in range(2):
+        exec(cell, {})  # noqa: S102
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_cell_names_the_address_the_tag_and_the_extras():
+    cell = setup_cell(URL, "1.2.3", extras=("lessons", "more"))
+    assert f'"coursekit[lessons,more] @ git+{URL}@v1.2.3"' in cell
+    assert f'"git+{URL}@v1.2.3"' in setup_cell(URL, "1.2.3")
+
+
+def test_without_an_address_the_cell_says_how_to_set_one(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="coursekit address URL"):
+        exec(setup_cell(None, "0.1.0"), {})  # noqa: S102
+
+
+def test_what_is_there_is_frozen_and_pips_own_words_are_shown_when_it_fails(monkeypatch):
+    seen = []
+
+    def fail(command, **_):
+        seen.extend(Path(command[command.index("-c") + 1]).read_text().splitlines())
+        return subprocess.CompletedProcess(command, 1, "", "pip says no")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(RuntimeError, match=r"could not install git(.|\n)*pip says no"):
+        exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
+    assert {f"{name}=={version(name)}" for name in ("torch", "numpy", "ipykernel")} <= {
+        *seen
+    }
+    assert "torchaudio" not in str(seen), "what is not there is not frozen"

@@ -9,16 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from coursekit import course
+from coursekit.assets import data_folder
 from coursekit.features import embed_images, embed_texts, zero_shot_classifier
-from coursekit.models import CheckedPreprocess, CheckedTokenizer, Clip, model_configuration
+from coursekit.models import (
+    CheckedPreprocess,
+    CheckedTokenizer,
+    Clip,
+    find_clip,
+    model_configuration,
+)
 
 TEXTS = ["a small red star", "a blue disc", "a star"]
 SIZES = {"small": (32, 16, 96), "large": (224, 77, 512)}  # pixels, tokens, features
 
 
 def create_small():
-    source = course.clip_source()
+    source = find_clip(data_folder() / "weights" / "clip_small", architecture="")
     model, train, evaluate = open_clip.create_model_and_transforms(**source.model)
     return model, train, evaluate, open_clip.get_tokenizer(**source.tokenizer)
 

@@ -7,14 +7,14 @@ import open_clip
 import pytest
 import torch
 
-from coursekit import course
+from coursekit.assets import data_folder
 from coursekit.errors import SettingsError
-from coursekit.models import CheckedTokenizer, TextWarning
+from coursekit.models import CheckedTokenizer, TextWarning, find_clip
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    source = course.clip_source()
+    source = find_clip(data_folder() / "weights" / "clip_small", architecture="")
     opened = open_clip.get_tokenizer(**source.tokenizer)
     return CheckedTokenizer(opened, is_word_level=True)
 

@@ -1,6 +1,5 @@
 """A lesson alone installs what it needs, and nothing that was there is touched."""
 
-import ast
 import json
 import os
 import shutil
@@ -15,10 +14,10 @@ import pytest
 from nbclient import NotebookClient
 
 from coursekit import __version__
-from coursekit.course import colab_badge, find_lessons, setup_cell
+from coursekit.course import find_lessons, setup_cell
 
+pytestmark = pytest.mark.slow  # makes an environment, and builds the wheel
 ROOT = Path(__file__).parents[3]
-URL = "https://example.org/you/course"
 
 _ASK_FOR_DATA = """
 from coursekit.assets import data_folder, notebooks_folder
@@ -32,62 +31,6 @@ print(notebooks_folder())
 print(len(find_lessons()), "lessons")
 print(dataset("digits", part="test"))
 """
-
-
-@pytest.mark.parametrize("address", [None, URL])
-def test_the_cell_is_short_plain_python_and_says_nothing_when_there_is_nothing_to_do(
-    address, capsys
-):
-    cell = setup_cell(address, "0.1.0", extras=("lessons",))
-    assert len(cell.splitlines()) <= 25
-    assert max(map(len, cell.splitlines())) <= 92
-    ast.parse(cell)
-    for _ in range(2):
-        exec(cell, {})  # noqa: S102
-    assert capsys.readouterr() == ("", "")
-
-
-def test_the_cell_names_the_address_the_tag_and_the_extras():
-    cell = setup_cell(URL, "1.2.3", extras=("lessons", "more"))
-    assert f'"coursekit[lessons,more] @ git+{URL}@v1.2.3"' in cell
-    assert f'"git+{URL}@v1.2.3"' in setup_cell(URL, "1.2.3")
-
-
-def test_without_an_address_the_cell_says_how_to_set_one(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match="coursekit address URL"):
-        exec(setup_cell(None, "0.1.0"), {})  # noqa: S102
-
-
-def test_when_pip_fails_its_words_are_shown(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    failed = subprocess.CompletedProcess([], 1, "", "pip says no")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(RuntimeError, match=r"could not install git(.|\n)*pip says no"):
-        exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
-
-
-def test_what_is_there_is_frozen_to_its_version(monkeypatch):
-    seen = []
-
-    def remember(command, **_):
-        seen.append(Path(command[command.index("-c") + 1]).read_text())
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", remember)
-    exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
-    from importlib.metadata import version
-
-    for name in ("torch", "torchvision", "numpy", "ipykernel"):
-        assert f"{name}=={version(name)}" in seen[0].splitlines()
-    assert "torchaudio" not in seen[0], "what is not there is not frozen"
-
-
-def test_a_badge_opens_the_tagged_notebook_and_only_from_github():
-    badge = colab_badge("https://github.com/you/course.git", "1.2.3", notebook="a/b.ipynb")
-    assert "/github/you/course/blob/v1.2.3/a/b.ipynb" in badge
-    assert colab_badge(URL, "1.2.3", notebook="a/b.ipynb") == ""
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +145,6 @@ def check_installed_command(python, folder):
     assert (python.parent / "coursekit").is_file()
 
 
-@pytest.mark.slow
 def test_the_first_lesson_runs_whole_from_the_installed_wheel(colab, tmp_path):
     python, address = colab
     subprocess.run(

@@ -1,0 +1,410 @@
+"""Roles: which form stands in each, own files, and what the doctor is told."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+
+from coursekit import assets, course, datasets
+from coursekit.assets import data_folder
+from coursekit.cli.doctor import role_states
+from coursekit.course import roles
+from coursekit.datasets import ImageSet, make_loader
+from coursekit.errors import AssetError, RoleError, SettingsError
+
+DATA = ("digits", "objects", "land-cover", "insects", "photos")
+MODELS = ("backbone", "timm-backbone", "clip")
+BACKBONES = ("backbone", "timm-backbone")
+PARTS = ("train", "test")
+SHIPPED_CLIP = data_folder() / "weights" / "clip_small"
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch, tmp_path):
+    """No setting but an empty cache; whatever a test sets is put back."""
+    for name in [name for name in os.environ if name.startswith("COURSEKIT_")]:
+        monkeypatch.delenv(name)
+    for role in DATA + MODELS:  # so that what use_own_files sets is taken away too
+        monkeypatch.setenv(assets.role_variable(role), "")
+    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def real(monkeypatch):
+    monkeypatch.setenv("COURSEKIT_PROFILE", "real")
+
+
+def save_classes(folder, names=("ants", "bees"), count=10):
+    for number, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            color = (20 * number, 10 * index, 99)
+            Image.new("RGB", (20, 30), color).save(folder / name / f"{index}.png")
+    return folder
+
+
+def states_of(role):
+    return {state.profile: state for state in role_states() if state.role == role}
+
+
+def test_the_roles_and_what_they_download():
+    assert tuple(course.ROLES) == DATA
+    assert tuple(course.MODEL_ROLES) == MODELS
+    for role, entry in {**course.ROLES, **course.MODEL_ROLES}.items():
+        assert {assets.get_asset(name).role for name in entry.assets} == {role}
+
+
+# --- data ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", DATA)
+def test_every_embedded_role_gives_images_without_a_network(role):
+    train, test = (course.dataset(role, part=part) for part in PARTS)
+    assert len(train) >= 10
+    assert train.images[0].dtype == np.uint8
+    seen = {image.tobytes() for image in train.images}
+    assert role == "photos" or not any(image.tobytes() in seen for image in test.images)
+
+
+@pytest.mark.parametrize(
+    ("role", "function"),
+    [
+        ("digits", "fetch_mnist"),
+        ("objects", "fetch_cifar10"),
+        ("land-cover", "fetch_eurosat"),
+        ("insects", "fetch_hymenoptera"),
+        ("photos", "fetch_imagenet_sample"),
+    ],
+)
+def test_the_real_profile_downloads(monkeypatch, real, role, function):
+    made = ImageSet(
+        images=np.zeros((2, 4, 4, 3), np.uint8), labels=[0, 1], class_names="ab"
+    )
+    noted = []
+    monkeypatch.setattr(datasets, function, lambda *parts: noted.append(parts) or made)
+    assert course.dataset(role, part="test") is made
+    assert noted == [() if role == "photos" else ("test",)]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "real"])
+def test_own_files_stand_before_both_profiles(monkeypatch, tmp_path, profile):
+    save_classes(tmp_path / "mine")
+    monkeypatch.setenv("COURSEKIT_PROFILE", profile)
+    monkeypatch.setenv("COURSEKIT_ROLE_LAND_COVER", str(tmp_path / "mine"))
+    mine = course.dataset("land-cover")
+    assert mine.class_names == ("ants", "bees")
+    assert mine.images.shape == (16, 64, 64, 3)
+
+
+def test_a_folder_without_parts_gives_a_fixed_fifth_of_each_class_for_testing(tmp_path):
+    course.use_own_files("insects", save_classes(tmp_path / "mine"))
+    train, test = (course.dataset("insects", part=part) for part in PARTS)
+    assert np.bincount(train.labels).tolist() == [8, 8]
+    assert np.bincount(test.labels).tolist() == [2, 2]
+    assert not set(train.attributes["file"]) & set(test.attributes["file"])
+    again = course.dataset("insects", part="test")
+    assert test.attributes["file"].tolist() == again.attributes["file"].tolist()
+
+
+def test_a_folder_with_parts_is_used_as_it_is(tmp_path):
+    save_classes(tmp_path / "mine" / "train", count=3)
+    save_classes(tmp_path / "mine" / "val", count=1)
+    course.use_own_files("insects", tmp_path / "mine")
+    assert [len(course.dataset("insects", part=part)) for part in PARTS] == [6, 2]
+
+
+@pytest.mark.parametrize(
+    ("role", "shape"), [("digits", (28, 28, 1)), ("objects", (32, 32, 3))]
+)
+def test_own_images_get_the_size_and_channels_of_the_role(tmp_path, role, shape):
+    course.use_own_files(role, save_classes(tmp_path / "mine"))
+    assert course.dataset(role).images.shape == (16, *shape)
+
+
+@pytest.mark.parametrize("inside", ["", "MNIST", "MNIST/raw"])
+def test_mnists_unpacked_files_make_digits(monkeypatch, tmp_path, inside):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").touch()
+    monkeypatch.setattr(datasets, "load_mnist_files", lambda root, *, part: (root, part))
+    course.use_own_files("digits", tmp_path / inside)
+    assert course.dataset("digits", part="test") == (tmp_path, "test")
+
+
+def test_any_folder_of_images_makes_photos_until_it_is_taken_away(tmp_path):
+    course.use_own_files("photos", save_classes(tmp_path / "mine", names=["owls"], count=3))
+    assert course.dataset("photos", part="test").class_names == ("0", "1", "2")
+    code = "from coursekit.assets import role_paths; print(*role_paths())"
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert started.stdout.split() == ["photos"], "processes that are started see them too"
+    course.use_own_files("photos", None)
+    assert len(course.dataset("photos")) > 3
+
+
+def test_own_files_that_cannot_be_used_change_nothing_and_say_all(tmp_path):
+    folder = save_classes(tmp_path / "mine")
+    (folder / "ants" / "1.png").write_bytes(b"")
+    (folder / "bees" / "2.png").write_text("no image")
+    with pytest.raises(RoleError) as caught:
+        course.use_own_files("land-cover", folder)
+    for words in ("role 'land-cover'", "2 files in", "ants/1.png: empty", "bees/2.png: "):
+        assert words in str(caught.value)
+    assert "unset COURSEKIT_ROLE_LAND_COVER" in str(caught.value)
+    with pytest.raises(RoleError, match="nowhere"):
+        course.use_own_files("insects", tmp_path / "nowhere")
+    assert assets.role_paths() == {}
+
+
+# --- models ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", BACKBONES)
+def test_the_embedded_net_is_a_new_one_each_time(role):
+    first, second = course.model(role), course.model(role)
+    assert not first.training
+    assert first.pretrained_cfg["architecture"] == "coursekit_resnet8"
+    with torch.no_grad():
+        first.fc.weight.zero_()
+    assert second.fc.weight.any()
+    assert course.model(role).fc.weight.any()
+
+
+@pytest.mark.parametrize("role", ["land-cover", "photos"])
+def test_loaders_take_the_transform_for_images_of_one_size_and_of_many(role):
+    images = course.dataset(role).subset(range(4))
+    loader = make_loader(images, batch_size=2, transform=course.transform("backbone"))
+    model = course.model("backbone")
+    for batch, _ in loader:
+        assert model(batch).shape == (2, 18)
+
+
+def test_the_transform_is_a_resize_and_the_models_normalization():
+    images, config = torch.rand(2, 3, 64, 64), course.model().pretrained_cfg
+    mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
+    smaller = torch.nn.functional.interpolate(
+        images, (32, 32), mode="bilinear", antialias=True
+    )
+    fitted = course.transform()(images)
+    torch.testing.assert_close(fitted, (smaller - mean) / std, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("role", "architecture", "name"),
+    [
+        ("backbone", None, "mobilenet_v2"),
+        ("backbone", "alexnet", "alexnet"),
+        ("timm-backbone", None, "efficientnet_lite0"),
+    ],
+)
+def test_the_real_net_holds_the_fetched_weights(
+    monkeypatch, tmp_path, real, role, architecture, name
+):
+    make = timm.create_model if role == "timm-backbone" else torchvision.models.get_model
+    saved = make(name).eval()
+    torch.save(saved.state_dict(), tmp_path / "weights.pth")
+    fetched = []
+    monkeypatch.setattr(
+        roles, "fetch", lambda asset: fetched.append(asset) or tmp_path / "weights.pth"
+    )
+    model, image = course.model(role, architecture=architecture), torch.rand(1, 3, 64, 64)
+    assert fetched[0] in course.MODEL_ROLES[role].assets
+    assert fetched[0].replace("-", "_") == name
+    assert not model.training
+    assert model.pretrained_cfg["input_size"] == (3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(image), saved(image))
+
+
+def test_an_architecture_that_the_real_form_does_not_have_is_refused():
+    with pytest.raises(SettingsError, match=r"'mobilenet_v2', 'alexnet'.*got 'resnet50'"):
+        course.model("backbone", architecture="resnet50")
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "form"),
+    [
+        ("backbone", "squeezenet1_1", "{folder}/squeezenet1_1:mine.pth"),
+        ("backbone", "squeezenet1_1", "squeezenet1_1:{folder}/mine.pth"),
+        ("backbone", "coursekit_resnet8", "{folder}/mine.pth"),
+        ("timm-backbone", "test_resnet", "{folder}/test_resnet:mine.pth"),
+        ("timm-backbone", "test_resnet", "{folder}/test_resnet.mine.pth"),
+    ],
+)
+def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
+    tmp_path, role, name, form
+):
+    known = torchvision.models.list_models()
+    make = torchvision.models.get_model if name in known else timm.create_model
+    saved = make(name, num_classes=4).eval()
+    for file in ("mine.pth", f"{name}.mine.pth"):
+        torch.save({"state_dict": saved.state_dict()}, tmp_path / file)
+    course.use_own_files(role, form.format(folder=tmp_path))
+    image = torch.rand(1, 3, 96, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(course.model(role)(image), saved(image))
+    assert {state.state for state in states_of(role).values()} == {"yours"}
+
+
+def test_a_file_whose_name_holds_a_colon_is_taken_as_it_is(tmp_path):
+    save_file(course.model().state_dict(), tmp_path / "a:b.safetensors")
+    course.use_own_files("backbone", tmp_path / "a:b.safetensors")
+    assert course.model().pretrained_cfg["architecture"] == "coursekit_resnet8"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("{folder}/nowhere.pth", r"nowhere\.pth"),
+        ("{folder}/text.pth", r"cannot be read as weights"),
+        ("{folder}/other.pth", r"do not fit coursekit_resnet8"),
+        ("{folder}/resnet81:other.pth", r"no classifier 'resnet81'.*'resnet18'"),
+        ("{folder}/resnet18:other.pth", r"do not fit resnet18"),
+    ],
+)
+def test_weights_that_cannot_be_used_change_nothing_and_say_all(tmp_path, setting, words):
+    (tmp_path / "text.pth").write_text("weights, honestly")
+    torch.save({"layer.weight": torch.ones(2, 2)}, tmp_path / "other.pth")
+    with pytest.raises(RoleError, match=words) as caught:
+        course.use_own_files("backbone", setting.format(folder=tmp_path))
+    assert "after its name (resnet18:net.pth)" in str(caught.value)
+    assert "unset COURSEKIT_ROLE_BACKBONE" in str(caught.value)
+    assert assets.role_paths() == {}
+
+
+# --- clip ------------------------------------------------------------------------------
+
+
+def test_clip_is_three_things_that_work_together_and_a_role_like_others():
+    model, preprocess, tokenizer = course.clip()
+    assert type(model) is open_clip.CLIP
+    assert not model.training
+    assert model.encode_text(tokenizer(["a small red star", "a disc"])).shape == (2, 96)
+    assert "Resize(size=32" in repr(preprocess)
+    again = course.model("clip")
+    with torch.no_grad():
+        model.logit_scale.zero_()
+    assert again.logit_scale > 1
+    images = course.transform("clip")(torch.rand(2, 3, 64, 64))
+    assert again.encode_image(images).shape == (2, 96)
+
+
+def test_the_shipped_clip_is_small_and_has_a_card():
+    assert (SHIPPED_CLIP / "open_clip_model.safetensors").stat().st_size <= 1_000_000
+    assert "coursekit train clip" in (SHIPPED_CLIP / "clip_small.md").read_text()
+
+
+def test_the_real_clip_is_built_as_its_weights_were_trained(real, monkeypatch, tmp_path):
+    """OpenAI's weights under plain ViT-B-32 would give wrong features without a word."""
+    found = []
+    monkeypatch.setattr(roles, "fetch", lambda name: tmp_path / name)
+    monkeypatch.setattr(
+        "coursekit.models.find_clip",
+        lambda path, *, architecture: found.append((path, architecture)),
+    )
+    monkeypatch.setattr("coursekit.models.open_clip_source", lambda source: source)
+    course.clip()
+    assert found == [(tmp_path / "clip-vit-b-32", "ViT-B-32-quickgelu")]
+
+
+@pytest.mark.parametrize("profile", ["embedded", "real"])
+def test_ones_own_clip_is_used_or_its_fault_is_told(monkeypatch, tmp_path, profile):
+    own = shutil.copytree(SHIPPED_CLIP, tmp_path / "my clip")
+    monkeypatch.setenv("COURSEKIT_PROFILE", profile)
+    course.use_own_files("clip", own)
+    assert course.clip().tokenizer.is_word_level
+    assert states_of("clip")["both"].state == "yours"
+    config = own / "open_clip_config.json"
+    config.write_text(config.read_text().replace('"embed_dim": 96', '"embed_dim": 32'))
+    with pytest.raises(RoleError, match=r"(?s)size mismatch.*unset COURSEKIT_ROLE_CLIP"):
+        course.clip()
+    config.unlink()
+    with pytest.raises(RoleError, match=r"'clip'.*my clip.*cannot be used"):
+        course.use_own_files("clip", own)
+
+
+# --- what is missing or misspelled ------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", DATA + MODELS)
+def test_without_downloads_the_error_and_the_doctor_name_the_command(real, role):
+    asset = (course.ROLES | course.MODEL_ROLES)[role].assets[0]
+    with pytest.raises(AssetError, match=rf"(?s)role '{role}'.*coursekit fetch {asset}"):
+        course.dataset(role) if role in DATA else course.model(role)
+    states = states_of(role)
+    assert states["embedded"].state == "ready"
+    assert states["real"].state == "missing"
+    assert f"coursekit fetch {asset}" in states["real"].mend
+    assert assets.get_asset(asset).files[0].path in states["real"].mend
+
+
+def test_the_registered_hashes_are_those_in_the_libraries_addresses():
+    urls = {
+        "efficientnet-lite0": timm.get_pretrained_cfg("efficientnet_lite0.ra_in1k").url,
+        "clip-vit-b-32": open_clip.get_pretrained_url("ViT-B-32-quickgelu", "openai"),
+    }
+    for asset, url in urls.items():
+        (file,) = assets.get_asset(asset).files
+        assert file.addresses == (url,)
+        assert file.hash.rpartition(":")[2] in url
+
+
+def test_files_that_are_at_hand_are_ready(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        "coursekit.cli.doctor.find_file", lambda name, *, thorough: tmp_path
+    )
+    state = states_of("digits")["real"]
+    assert state.state == "ready"
+    assert str(tmp_path) in state.what
+
+
+def test_own_files_that_broke_since_are_not_usable(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSEKIT_ROLE_INSECTS", str(tmp_path / "gone"))
+    for state in states_of("insects").values():
+        assert state.state == "not usable"
+        assert "gone does not exist" in state.mend
+
+
+def test_a_variable_that_names_no_role_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSEKIT_ROLE_LANDCOVER", str(tmp_path))
+    state = states_of("landcover")["both"]
+    assert state.state == "not usable"
+    assert "Did you mean 'land-cover'?" in state.mend
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda: course.dataset("land_cover"),
+            "Did you mean 'land-cover'.*digits, objects",
+        ),
+        (lambda: course.dataset("LandCover"), "Did you mean 'land-cover'"),
+        (lambda: course.dataset("backbone"), r"course\.model\('backbone'\)"),
+        (lambda: course.model("digits"), r"course\.dataset\('digits'\).*backbone, timm-b"),
+        (lambda: course.transform("backbones"), "no role 'backbones' for a model"),
+        (
+            lambda: course.use_own_files("galaxies", "x"),
+            r"'galaxies'\. The roles are: digits",
+        ),
+    ],
+)
+def test_a_role_that_is_none_is_guessed(ask, words):
+    with pytest.raises(RoleError, match=words):
+        ask()
+
+
+def test_an_unknown_part_or_profile_is_refused(monkeypatch):
+    with pytest.raises(SettingsError, match="one of 'train', 'test', got 'val'"):
+        course.dataset("digits", part="val")
+    monkeypatch.setenv("COURSEKIT_PROFILE", "reel")
+    for ask in (course.profile, lambda: course.dataset("digits"), course.model):
+        with pytest.raises(SettingsError, match="COURSEKIT_PROFILE"):
+            ask()

@@ -1,0 +1,284 @@
+"""The solutions of the exercises are right: they agree with a library, a layer or a slow loop."""
+
+import nbformat
+import numpy as np
+import pytest
+import timm
+import timm.optim
+import timm.utils
+import torch
+from sklearn.metrics import top_k_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from torch import nn
+from torch.nn import functional as F
+from torchvision.transforms import v2
+
+from coursekit.assets import notebooks_folder
+from coursekit.course import check_exercise
+from coursekit.models import Inception
+from coursekit.seeds import make_generator, seeded
+
+
+def solutions():
+    """Return what the solutions define, by the number of the lesson."""
+    books = {}
+    for path in sorted((notebooks_folder() / "solutions").glob("*.ipynb")):
+        names = books[path.name[:2]] = {"check_exercise": check_exercise}
+        for cell in nbformat.read(path, as_version=4).cells:
+            if "solution" in cell.metadata.get("tags", []):
+                exec(cell.source, names)  # noqa: S102
+    return books
+
+
+SOLVED = solutions()
+
+
+def numbers(*shape, seed=0):
+    return torch.randn(shape, generator=make_generator(seed))
+
+
+# --- 01, 02 ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "dilation"), [(1, 0, 1), (3, 1, 2), (5, 4, 3)]
+)
+def test_the_input_size_is_the_smallest_that_gives_the_output(
+    kernel, stride, padding, dilation
+):
+    layer = nn.Conv1d(1, 1, kernel, stride, padding, dilation)
+    for output in (7, 20):
+        size = SOLVED["01"]["input_size"](output, kernel, stride, padding, dilation)
+        assert layer(torch.zeros(1, 1, size)).shape[-1] == output
+        assert layer(torch.zeros(1, 1, size - 1)).shape[-1] < output
+
+
+@pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 2), (7, 3)])
+def test_the_padding_is_that_of_same(kernel, dilation):
+    padding = SOLVED["01"]["same_padding"](kernel, dilation)
+    assert (
+        nn.Conv1d(1, 1, kernel, 1, padding, dilation)(torch.zeros(1, 1, 50)).shape[-1] == 50
+    )
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_top_k_error_is_that_of_scikit_learn(k):
+    logits, labels = numbers(40, 6), torch.randint(6, (40,), generator=make_generator(k))
+    right = top_k_accuracy_score(labels, logits, k=k, labels=range(6))
+    assert SOLVED["02"]["top_k_error"](logits, labels, k) == pytest.approx(1 - right)
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "kernel", "channels"), [(1, 2, 3), (3, 3, 2), (4, 7, 1)]
+)
+def test_stacked_kernels_see_the_field(n_layers, kernel, channels):
+    layers = [nn.Conv2d(channels, channels, kernel, bias=False) for _ in range(n_layers)]
+    field = 1 + sum(layer.kernel_size[0] - 1 for layer in layers)
+    assert nn.Sequential(*layers)(torch.zeros(1, channels, field, field)).shape[-1] == 1
+    expected = n_layers, sum(layer.weight.numel() for layer in layers)
+    assert SOLVED["02"]["stacked_kernels"](field, channels, kernel) == expected
+
+
+@pytest.mark.parametrize(
+    "sizes", [(3, 1, (2, 5), (4, 3), 2), (192, 64, (96, 128), (16, 32), 32)]
+)
+def test_inception_is_counted_as_the_module(sizes):
+    module = Inception(*sizes)
+    weights = sum(p.numel() for p in module.parameters() if p.ndim == 4)
+    assert SOLVED["02"]["inception_size"](*sizes) == (module.out_channels, weights)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_batch_norm_is_pytorchs(seed):
+    x = 3 * numbers(5, 4, 3, 2, seed=seed) + 1
+    gamma, beta = numbers(2, 4, seed=seed)
+    theirs = F.batch_norm(x, None, None, gamma, beta, training=True)
+    assert torch.allclose(SOLVED["02"]["batch_norm"](x, gamma, beta), theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_in", "n_out", "kernel"), [(1, 12, 3), (8, 5, 1), (6, 6, 5)])
+def test_separable_savings_are_counted_in_layers(n_in, n_out, kernel):
+    depthwise = nn.Conv2d(n_in, n_in, kernel, groups=n_in, bias=False)
+    pointwise = nn.Conv2d(n_in, n_out, 1, bias=False)
+    weights = depthwise.weight.numel() + pointwise.weight.numel()
+    standard = nn.Conv2d(n_in, n_out, kernel, bias=False).weight.numel()
+    share = SOLVED["02"]["separable_share"](n_in, n_out, kernel)
+    assert share == pytest.approx(weights / standard)
+
+
+# --- 03 -------------------------------------------------------------------------------
+
+
+def test_dead_channels_are_found_whatever_their_number():
+    maps = numbers(5, 6, 4, 4)
+    maps[:, 1], maps[:, 4], maps[:, 5] = 0, -2.5, numbers(5).view(5, 1, 1)
+    assert SOLVED["03"]["dead_channels"](maps) == [1, 4]
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_neighbors_by_cosine_are_those_of_scikit_learn(k):
+    queries, bank = numbers(6, 8), numbers(30, 8, seed=1)
+    theirs = NearestNeighbors(n_neighbors=k, metric="cosine").fit(bank)
+    right = theirs.kneighbors(queries, return_distance=False)
+    np.testing.assert_array_equal(
+        SOLVED["03"]["nearest_by_cosine"](queries, bank, k), right
+    )
+
+
+def test_the_vote_is_that_of_scikit_learn_where_nobody_ties():
+    bank, classes = numbers(60, 3), torch.arange(60) % 2
+    theirs = KNeighborsClassifier(5).fit(bank, classes)
+    queries = numbers(20, 3, seed=1)
+    near = theirs.kneighbors(queries, return_distance=False)
+    found = SOLVED["03"]["majority"](classes[torch.from_numpy(near)])
+    assert found.tolist() == theirs.predict(queries).tolist()
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_recall_is_that_of_sets(k):
+    found, true = (numbers(8, 40, seed=seed).argsort(1) for seed in (0, 1))
+    pairs = zip(found[:, :k].tolist(), true[:, :k].tolist(), strict=True)
+    right = np.mean([len(set(a) & set(b)) / k for a, b in pairs])
+    assert SOLVED["03"]["share_found"](found, true, k) == pytest.approx(right)
+
+
+# --- 04 -------------------------------------------------------------------------------
+
+
+def test_the_share_of_changed_pixels_is_that_of_a_double_loop():
+    before, after = (numbers(3, 6, 7, seed=seed).round() for seed in (0, 1))
+    n_changed = sum(
+        before[:, row, column].tolist() != after[:, row, column].tolist()
+        for row in range(6)
+        for column in range(7)
+    )
+    assert SOLVED["04"]["changed_share"](before, after) == pytest.approx(n_changed / 42)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_box_is_the_one_that_torchvision_cuts(seed):
+    cut = v2.CutMix(num_classes=2)
+    with seeded(seed):
+        drawn = cut.make_params([torch.zeros(2, 3, 20, 30)])
+    with seeded(seed):
+        share = float(cut._dist.sample(()))
+        column, row = torch.randint(30, (1,)).item(), torch.randint(20, (1,)).item()
+    left, top, right, bottom = drawn["box"]
+    got = SOLVED["04"]["cut_box"](20, 30, share, row, column)
+    assert got[:4] == (top, bottom, left, right)
+    assert got[4] == pytest.approx(drawn["lam_adjusted"])
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 2), (2, 0), (1, 1)])
+def test_the_label_is_the_one_that_torchvision_mixes(first, second):
+    rows = v2.MixUp(num_classes=3)._mixup_label(torch.tensor([first, second]), lam=0.3)
+    mixed = SOLVED["04"]["mixed_label"](first, second, 0.3, 3)
+    assert mixed == pytest.approx(rows[0].tolist())
+
+
+def test_votes_are_counted_as_in_a_double_loop():
+    logits = 3 * numbers(5, 11, 4)
+    right = [
+        int(sum(torch.softmax(logits[view, image], 0) for view in range(5)).argmax())
+        for image in range(11)
+    ]
+    assert SOLVED["04"]["voted_classes"](logits) == right
+
+
+# --- 05 -------------------------------------------------------------------------------
+
+
+def test_all_but_the_named_part_is_frozen():
+    net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    assert SOLVED["05"]["freeze_all_but"](net, "2") == 18
+    assert [p.requires_grad for p in net.parameters()] == [False, False, True, True]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_the_average_does_not_depend_on_the_batches(size):
+    logits, labels = numbers(100, 4), torch.randint(4, (100,), generator=make_generator(1))
+    right = (logits.argmax(1) == labels).double().mean().item()
+    batches = list(zip(logits.split(size), labels.split(size), strict=True))
+    assert SOLVED["05"]["accuracy_over_samples"](batches) == pytest.approx(right)
+
+
+def test_the_best_epoch_is_the_earliest_of_the_best():
+    assert SOLVED["05"]["best_epoch"]([0.1, 0.9, 0.9, 0.2]) == 2
+
+
+@pytest.mark.parametrize("lesson", ["05", "06"])
+@pytest.mark.parametrize("decay", [0.5, 0.75, 1.0])
+def test_rates_are_those_of_timms_groups(lesson, decay):
+    model = timm.create_model("test_resnet")
+    groups = timm.optim.param_groups_layer_decay(model, layer_decay=decay)
+    scales = sorted({group["lr_scale"] for group in groups})
+    n_depths = len(timm.models.group_parameters(model, model.group_matcher()))
+    rates = SOLVED[lesson]["rates_by_depth"](n_depths, 1.0, decay)
+    assert sorted(set(rates)) == pytest.approx(scales)
+    assert rates == sorted(rates)
+
+
+# --- 06, 07 ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 8, 13])
+def test_channels_are_adapted_as_timm_does(n_channels):
+    weight = numbers(4, 3, 5, 5)
+    theirs = timm.models.adapt_input_conv(n_channels, weight.clone())
+    torch.testing.assert_close(SOLVED["06"]["adapt_channels"](weight, n_channels), theirs)
+
+
+@pytest.mark.parametrize("places", [1, 5, 24])
+def test_the_deepest_level_is_that_of_a_models_maps(places):
+    model = timm.create_model("test_resnet", features_only=True)
+    sides = [level.shape[-1] for level in model(torch.zeros(1, 3, 96, 96))]
+    right = max(level for level, side in enumerate(sides) if side >= places)
+    reductions = model.feature_info.reduction()
+    assert SOLVED["06"]["deepest_level"](reductions, 96, places) == right
+
+
+def test_images_are_prepared_as_torchvision_does():
+    images = torch.randint(256, (3, 7, 9, 3), generator=make_generator(0)).to(torch.uint8)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    scaled = v2.functional.to_dtype(images.permute(0, 3, 1, 2), torch.float32, scale=True)
+    theirs = v2.functional.normalize(scaled, mean, std)
+    torch.testing.assert_close(SOLVED["06"]["prepare_images"](images, mean, std), theirs)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
+def test_averages_are_those_of_timms_second_model(decay):
+    weights = [1.0, -2.0, 0.5, 3.0]
+    model = nn.Linear(1, 1, bias=False)
+    theirs = []
+    with torch.no_grad():
+        model.weight.fill_(weights[0])
+        average = timm.utils.ModelEmaV3(model, decay=decay)
+        for weight in weights:
+            model.weight.fill_(weight)
+            average.update(model)
+            theirs.append(average.module.weight.item())
+    ours = SOLVED["06"]["moving_averages"](weights, decay)
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+def test_probabilities_sum_to_one_and_lengths_do_not_matter():
+    image, texts = numbers(8), numbers(5, 8, seed=1)
+    found = SOLVED["07"]["text_probabilities"](image, texts, 20.0)
+    assert found.sum() == pytest.approx(1)
+    again = SOLVED["07"]["text_probabilities"](3 * image, 7 * texts, 20.0)
+    torch.testing.assert_close(found, again)
+
+
+def test_the_vector_of_a_class_has_length_one():
+    assert SOLVED["07"]["class_vector"](numbers(6, 8)).norm() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_recall_is_that_of_a_ranking(k):
+    cosines = numbers(40, 40) + 2 * torch.eye(40)
+    ranks = [
+        sorted(row, reverse=True).index(row[i]) for i, row in enumerate(cosines.tolist())
+    ]
+    right = np.mean([rank < k for rank in ranks])
+    assert SOLVED["07"]["recall_of"](cosines, k) == pytest.approx(right)
