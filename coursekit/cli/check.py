@@ -15,11 +15,12 @@ from rich.table import Table
 from coursekit.assets import profile_setting, role_paths
 from coursekit.cli.notebooks import (
     Task,
+    add_row,
     choose_notebooks,
     embedded_settings,
-    format_bytes,
     print_plain,
     run_tasks,
+    show_failure,
 )
 from coursekit.nbtest.cells import (
     code_cells,
@@ -40,24 +41,9 @@ _MOST_LINES = 40  # of one cell's differences
 def check_lessons(
     names: Sequence[str], *, profile: str | None, timeout: float, jobs: int = 1
 ) -> int:
-    """Run and compare lessons, print what differs, and return an exit code.
+    """Run and compare lessons; return 0 when every cell ran and shows what is stored, else 1.
 
-    Parameters
-    ----------
-    names : sequence of str
-        As `choose_notebooks` takes them.
-    profile : str or None
-        Of the data; by default that of the settings. Outputs are compared on embedded data
-        only.
-    timeout : float
-        Seconds that one cell may take.
-    jobs : int
-        Lessons at a time.
-
-    Returns
-    -------
-    int
-        0 when every cell ran and shows what is stored, else 1.
+    Without a `profile` the settings say which; outputs are compared on embedded data only.
     """
     console = Console()
     profile = profile or profile_setting()
@@ -67,21 +53,14 @@ def check_lessons(
     settings |= {"COURSEKIT_DEVICE": device}
     notebooks = choose_notebooks(names)
     stored = {name: read_notebook(path) for name, path in notebooks.items()}
-    for name, notebook in stored.items():
+    for name, notebook in stored.items():  # a typo is told before anything runs
         for number, cell in enumerate(code_cells(notebook), start=1):
-            read_rules(
-                cell, where=f"{name}, code cell {number}"
-            )  # a typo is told before anything runs
+            read_rules(cell, where=f"{name}, code cell {number}")
     tasks = [
         Task(name, stored[name], path.parent, settings) for name, path in notebooks.items()
     ]
-    runs = dict(
-        zip(
-            notebooks,
-            run_tasks(tasks, jobs=jobs, timeout=timeout, console=console),
-            strict=True,
-        )
-    )
+    done = run_tasks(tasks, jobs=jobs, timeout=timeout, console=console)
+    runs = dict(zip(notebooks, done, strict=True))
     table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
     different = []
     for name, run in runs.items():
@@ -91,12 +70,7 @@ def check_lessons(
         different += [name] * bool(found)
         _show(name, run, found, console)
         result = f"{len(found)} differ" if found else "as stored" if is_compared else "ran"
-        row = (
-            f"{run.n_done} of {run.n_cells}",
-            f"{run.seconds:.1f}",
-            format_bytes(run.peak_bytes),
-        )
-        table.add_row(name, *row, "failed" if run.failure else result)
+        add_row(table, name, run, result)
     console.print(table)
     if not is_compared:
         print_plain(console, "Not compared with what is stored: the data are others.")
@@ -119,7 +93,7 @@ def compare_run(
     folder: Path = _PICTURES,
     words_only: bool = False,
 ) -> dict[int, list[str]]:
-    """Return how the cells of an executed notebook differ from what is stored, by their number.
+    """Return how executed cells differ from what is stored, by their number.
 
     Cells that did not come to their end are not compared.
     """
@@ -156,12 +130,4 @@ def _show(
             print_plain(console, f"    {line}")
         if len(lines) > _MOST_LINES:
             print_plain(console, f"    ... and {len(lines) - _MOST_LINES} more lines")
-    if failure := run.failure:
-        at = (
-            f"code cell {failure.cell} of {run.n_cells}"
-            if failure.cell
-            else "before any cell"
-        )
-        print_plain(console, f"\n{name} failed, {at}:")
-        for line in filter(None, (failure.source_line, *failure.error.splitlines())):
-            print_plain(console, f"    {line}")
+    show_failure(console, name, run)

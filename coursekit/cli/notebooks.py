@@ -1,4 +1,4 @@
-"""What `run`, `check` and `refresh` share: which notebooks are meant, and running them with a bar."""
+"""What `run`, `check` and `refresh` share: which notebooks are meant, and running them."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,20 +9,23 @@ from pathlib import Path
 from nbformat import NotebookNode
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+from rich.table import Table
 
 from coursekit.assets import notebooks_folder, role_paths, role_variable
-from coursekit.course.lessons import find_lesson, find_lessons
+from coursekit.course import find_lesson, find_lessons
 from coursekit.errors import SettingsError
 from coursekit.nbtest.cells import code_cells
 from coursekit.nbtest.run import NotebookRun, NotebookSession, execute_notebook
 
 __all__ = [
     "Task",
+    "add_row",
     "choose_notebooks",
     "embedded_settings",
     "format_bytes",
     "print_plain",
     "run_tasks",
+    "show_failure",
     "write_whole",
 ]
 
@@ -42,10 +45,7 @@ class Task:
 def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
     """Return the notebooks that are meant, by the name under which they are shown.
 
-    Parameters
-    ----------
-    names : sequence of str
-        As `find_lesson` takes them; all lessons and their solutions when there is none.
+    Names are as `find_lesson` takes them; without any, all lessons and their solutions are meant.
     """
     if names:
         paths = [find_lesson(name).path for name in names]
@@ -63,7 +63,7 @@ def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
 
 
 def embedded_settings() -> dict[str, str]:
-    """Return settings of a kernel that gets the embedded data, on the CPU, as what is stored did."""
+    """Return a kernel's settings for embedded data on the CPU, as what is stored was made."""
     own = {role_variable(role): "" for role in role_paths()}
     return {"COURSEKIT_PROFILE": "embedded", "COURSEKIT_DEVICE": "cpu", **own}
 
@@ -71,22 +71,9 @@ def embedded_settings() -> dict[str, str]:
 def run_tasks(
     tasks: Sequence[Task], *, jobs: int, timeout: float, console: Console
 ) -> list[NotebookRun]:
-    """Execute notebooks, some at a time, each in its own kernel, with a bar for each.
+    """Execute notebooks, `jobs` at a time, each in its own kernel, with a bar for each.
 
-    Parameters
-    ----------
-    tasks : sequence of Task
-    jobs : int
-        Kernels at a time.
-    timeout : float
-        Seconds that one cell may take.
-    console : Console
-        Where the bars are drawn.
-
-    Returns
-    -------
-    list of NotebookRun
-        In the order of the tasks.
+    A cell may take `timeout` seconds. The runs come in the order of the tasks.
     """
     sessions: list[NotebookSession] = []
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -121,6 +108,27 @@ def run_tasks(
             raise
         finally:
             pool.shutdown()
+
+
+def add_row(table: Table, name: str, run: NotebookRun, result: str) -> None:
+    """Add a lesson's cells, seconds, peak memory and result; a failure is the result."""
+    cells, seconds = f"{run.n_done} of {run.n_cells}", f"{run.seconds:.1f}"
+    result = "failed" if run.failure else result
+    table.add_row(name, cells, seconds, format_bytes(run.peak_bytes), result)
+
+
+def show_failure(console: Console, name: str, run: NotebookRun) -> None:
+    """Print where a run failed, the line and the error; nothing when it did not."""
+    failure = run.failure
+    if failure:
+        at = (
+            f"code cell {failure.cell} of {run.n_cells}"
+            if failure.cell
+            else "before any cell"
+        )
+        print_plain(console, f"\n{name} failed, {at}:")
+        for line in filter(None, (failure.source_line, *failure.error.splitlines())):
+            print_plain(console, f"    {line}")
 
 
 def print_plain(console: Console, text: str) -> None:

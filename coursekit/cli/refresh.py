@@ -1,4 +1,4 @@
-"""``coursekit refresh``: run lessons on several emulated machines, store outputs and ranges.
+"""``coursekit refresh``: run lessons on emulated machines, store outputs and ranges.
 
 This is the one command that writes into notebooks. A second run changes nothing.
 """
@@ -42,25 +42,11 @@ __all__ = ["refresh_lessons"]
 def refresh_lessons(
     names: Sequence[str], *, is_all: bool, timeout: float, jobs: int, runs: int
 ) -> int:
-    """Execute lessons on embedded data, store them, print how far numbers moved, return a code.
+    """Execute lessons on embedded data, and store what they show and how far numbers moved.
 
-    Parameters
-    ----------
-    names : sequence of str
-        As `choose_notebooks` takes them.
-    is_all : bool
-        Also run lessons of which nothing changed since they were stored.
-    timeout : float
-        Seconds that one cell may take.
-    jobs : int
-        Kernels at a time.
-    runs : int
-        Machines, the reference first; 1 makes a draft.
-
-    Returns
-    -------
-    int
-        0 when all were stored; 1 when one was refused. That one stays as it was.
+    Lessons of which nothing changed are left out, unless `is_all`. `runs` is the number of
+    machines, the reference first; 1 makes a draft. Return 1 when a lesson was refused, which then
+    stays as it was; else 0.
     """
     console = Console()
     machines = dict(islice(MACHINES.items(), runs))
@@ -95,7 +81,11 @@ def refresh_lessons(
             about = renewed.metadata["coursekit"]["measured"]
             about["inputs"] = _hash_inputs(renewed, folders)
             after = format_notebook(renewed)
-            _refuse_changed(path, before)
+            if path.read_text(encoding="utf-8") != before:
+                msg = (
+                    f"{path.name} was changed by somebody else while it ran. Run it again."
+                )
+                raise NotebookError(msg)  # noqa: TRY301 - it is told as others are
         except NotebookError as error:
             refused += 1
             print_plain(console, f"Not stored: {error}")
@@ -106,14 +96,6 @@ def refresh_lessons(
         table.add_row(name, *_row(measures), str(len(changed)))
     console.print(table)
     return int(refused > 0)
-
-
-def _refuse_changed(path: Path, before: str) -> None:
-    if path.read_text(encoding="utf-8") != before:
-        msg = (
-            f"{path.name} was changed by somebody else while it ran. Run the command again."
-        )
-        raise NotebookError(msg)
 
 
 def _row(measures: Sequence[CellMeasure]) -> tuple[str, ...]:

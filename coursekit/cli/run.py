@@ -1,10 +1,16 @@
 """``coursekit run``: executed copies of lessons, as notebooks and as HTML pages.
 
-Sources are read, never written. Nothing here knows how a kernel is kept.
+Sources are read, never written. A page needs nothing else, no network and no script: nbconvert's
+own asks a server for the fonts of its formulas and for the code of its widgets. Here formulas
+become MathML, which browsers draw themselves, and widgets, which are progress bars that have
+ended, are left out.
 """
 
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -12,55 +18,70 @@ from nbformat import NotebookNode
 from rich.console import Console
 from rich.table import Table
 
-from coursekit.cli.notebooks import Task, format_bytes, run_tasks, write_whole
-from coursekit.cli.page import to_page
-from coursekit.course.lessons import Lesson, find_lesson
-from coursekit.errors import DataError
-from coursekit.nbtest.run import NotebookRun
+from coursekit.cli.notebooks import Task, add_row, run_tasks, show_failure, write_whole
+from coursekit.course import find_lesson
+from coursekit.errors import DataError, SettingsError
 
-__all__ = ["run_lessons"]
+__all__ = ["run_lessons", "to_page", "with_mathml"]
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block jupyter_widgets -%}{%- endblock -%}
+{%- block footer_js -%}{%- endblock -%}
+"""
+
+# What is between backticks is code and stays; then display formulas, then inline ones.
+_CODE_OR_FORMULA = re.compile(
+    r"(?P<code>(?P<ticks>`+)(?:(?!(?P=ticks)).|\n)*(?P=ticks))"
+    r"|\$\$(?P<display>.+?)\$\$"
+    r"|(?<![\\$])\$(?![\s$])(?P<inline>[^$\n]+?)(?<![\s\\])\$(?![\d$])",
+    re.DOTALL,
+)
 
 
 def run_lessons(
     names: Sequence[str], *, profile: str | None, timeout: float, output: Path
 ) -> int:
-    """Execute lessons one after the other, print a table, and return an exit code.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As `find_lesson` takes them; all are looked up before the first is run.
-    profile : str or None
-        ``COURSEKIT_PROFILE`` for the kernels; None leaves it as it is.
-    timeout : float
-        Seconds that one cell may take.
-    output : Path
-        Folder for the executed notebooks and the pages; made when it is missing.
-
-    Returns
-    -------
-    int
-        0 when every cell of every lesson ran, else 1.
-    """
+    """Execute lessons one after the other, and return 0 when every cell of all of them ran."""
     console = Console()
-    lessons = [find_lesson(name) for name in names]
+    paths = list(dict.fromkeys(find_lesson(name).path for name in names))
+    _check_output(paths, output)
     output.mkdir(parents=True, exist_ok=True)
     settings = {"COURSEKIT_PROFILE": profile} if profile else {}
-    lessons = list(dict.fromkeys(lessons))
     # In this folder, so that relative paths mean what they mean in the shell.
-    tasks = [
-        Task(lesson.name, _read(lesson.path), Path.cwd(), settings) for lesson in lessons
-    ]
+    tasks = [Task(path.stem, _read(path), Path.cwd(), settings) for path in paths]
     runs = {}
-    for lesson, task in zip(lessons, tasks, strict=True):
-        [runs[lesson]] = run_tasks([task], jobs=1, timeout=timeout, console=console)
-        _write(runs[lesson].notebook, output / lesson.path.name)
-    console.print(_table(runs))
-    for lesson, run in runs.items():
-        if run.failure:
-            _show_failure(lesson, run, console)
+    for path, task in zip(paths, tasks, strict=True):
+        [run] = run_tasks([task], jobs=1, timeout=timeout, console=console)
+        runs[task.label] = run
+        write_whole(output / path.name, nbformat.writes(run.notebook) + "\n")
+        write_whole(output / f"{path.stem}.html", to_page(run.notebook, title=path.stem))
+    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
+    for name, run in runs.items():
+        add_row(table, name, run, "passed")
+    console.print(table)
+    for name, run in runs.items():
+        show_failure(console, name, run)
     console.print(f"Executed notebooks and pages: {output}{os.sep}", highlight=False)
     return int(any(run.failure for run in runs.values()))
+
+
+def _check_output(paths: Sequence[Path], output: Path) -> None:
+    """Refuse to write over a notebook that is run, or to write two results into one file."""
+    counts = Counter(path.name for path in paths)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        msg = f"Two of the notebooks are named {twice[0]}: run them one after the other, with --output."
+        raise SettingsError(msg)
+    over = [path for path in paths if (output / path.name).resolve() == path.resolve()]
+    if over:
+        msg = f"--output {output} would write over {over[0].name} itself. Choose another folder."
+        raise SettingsError(msg)
 
 
 def _read(path: Path) -> NotebookNode:
@@ -71,27 +92,48 @@ def _read(path: Path) -> NotebookNode:
         raise DataError(msg) from error
 
 
-def _write(notebook: NotebookNode, path: Path) -> None:
-    write_whole(path, nbformat.writes(notebook) + "\n")
-    write_whole(path.with_suffix(".html"), to_page(notebook, title=path.stem))
+def to_page(notebook: NotebookNode, *, title: str) -> str:
+    """Return the HTML page of an executed notebook: styles, pictures and formulas are in it."""
+    from nbconvert import HTMLExporter  # half a second to import, wanted only at the end
+
+    page = deepcopy(notebook)
+    page.metadata.pop("widgets", None)
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+        elif cell.cell_type == "code":
+            cell.outputs = [
+                out for out in cell.outputs if _WIDGET not in out.get("data", {})
+            ]
+    exporter = HTMLExporter(raw_template=_TEMPLATE)
+    resources = {"metadata": {"name": title}}
+    return exporter.from_notebook_node(page, resources=resources)[0]
 
 
-def _table(runs: dict[Lesson, NotebookRun]) -> Table:
-    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
-    for lesson, run in runs.items():
-        table.add_row(
-            lesson.name,
-            f"{run.n_done} of {run.n_cells}",
-            f"{run.seconds:.1f}",
-            format_bytes(run.peak_bytes),
-            "failed" if run.failure else "passed",
-        )
-    return table
+def with_mathml(markdown: str) -> str:
+    """Return Markdown whose formulas, between dollar signs, are MathML.
+
+    A formula that cannot be converted stays as it was written.
+
+    Examples
+    --------
+    >>> with_mathml("`$code$` stays")
+    '`$code$` stays'
+    >>> with_mathml("so $n$ is").startswith("so <math")
+    True
+    """
+    return _CODE_OR_FORMULA.sub(_convert, markdown)
 
 
-def _show_failure(lesson: Lesson, run: NotebookRun, console: Console) -> None:
-    failure = run.failure
-    at = f"code cell {failure.cell} of {run.n_cells}" if failure.cell else "before any cell"
-    console.print(f"{lesson.name} failed, {at}:", highlight=False, markup=False)
-    for line in filter(None, (failure.source_line, *failure.error.splitlines())):
-        console.print(f"    {line}", highlight=False, markup=False, soft_wrap=True)
+def _convert(match: re.Match) -> str:
+    from latex2mathml.converter import convert
+
+    if match["code"]:
+        return match["code"]
+    is_display = match["display"] is not None
+    formula = match["display"] if is_display else match["inline"]
+    try:
+        mathml = convert(formula.strip(), display="block" if is_display else "inline")
+    except Exception:  # noqa: BLE001 - the formula as it was written is better than no page
+        return match[0]
+    return mathml.replace("\n", " ")

@@ -1,7 +1,4 @@
-"""``coursekit train``: make the weights that the course ships anew.
-
-Nothing here knows how anything is trained.
-"""
+"""``coursekit train``: make the weights that the course ships anew."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,6 +9,7 @@ from time import perf_counter
 from rich.console import Console
 
 from coursekit.assets import data_folder
+from coursekit.cli.notebooks import print_plain
 from coursekit.errors import SettingsError
 from coursekit.recipes import (
     BackboneRecipe,
@@ -38,26 +36,7 @@ def train_weights(
     n_epochs: int | None = None,
     seed: int | None = None,
 ) -> ShippedModel:
-    """Train, write the files, and print what was reached.
-
-    Parameters
-    ----------
-    name : str
-        One of `RECIPES`.
-    output : Path
-        Folder for weights, card and log.
-    n_images, n_epochs, seed : int, optional
-        Other than the recipe's.
-
-    Returns
-    -------
-    ShippedModel
-
-    Raises
-    ------
-    SettingsError
-        If there is no such recipe, or a number does not fit it.
-    """
+    """Train with the recipe's settings, or others; write the files; print what was reached."""
     if name not in RECIPES:
         near = get_close_matches(name, RECIPES, n=1)
         guess = f" Did you mean {near[0]!r}?" if near else ""
@@ -71,24 +50,21 @@ def train_weights(
     )
     start = perf_counter()
     made = train(output, recipe=recipe)
-    _say(console, f"{made.name}: trained in {(perf_counter() - start) / 60:.1f} minutes.")
+    print_plain(
+        console, f"{made.name}: trained in {(perf_counter() - start) / 60:.1f} minutes."
+    )
     reached = ", ".join(f"{what} {100 * v:.1f} %" for what, v in made.accuracies.items())
-    _say(console, f"Accuracy on fresh pictures: {reached}.")
-    _say(console, f"{made.weights} ({made.n_bytes:,} bytes, SHA-256 {made.sha256[:16]})")
-    _say(console, _compare(made, output))
-    return made
-
-
-def _compare(made: ShippedModel, output: Path) -> str:
+    print_plain(console, f"Accuracy on fresh pictures: {reached}.")
+    print_plain(
+        console, f"{made.weights} ({made.n_bytes:,} bytes, SHA-256 {made.sha256[:16]})"
+    )
     shipped = data_folder() / "weights" / made.weights.relative_to(output)
-    if not shipped.is_file():
-        return "The course ships no file of this name yet."
-    if hashlib.sha256(shipped.read_bytes()).hexdigest() == made.sha256:
-        return "Byte for byte what the course ships."
-    return (
+    said = (
         f"Other bytes than the course ships. To ship these, copy them to {shipped.parent}."
     )
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if not shipped.is_file():
+        said = "The course ships no file of this name yet."
+    elif hashlib.sha256(shipped.read_bytes()).hexdigest() == made.sha256:
+        said = "Byte for byte what the course ships."
+    print_plain(console, said)
+    return made

@@ -50,16 +50,16 @@ _CLASSES = "a folder with one folder of images a class, in train and test or not
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Role:
-    """What can stand in a role; forms of data take a part, ``"train"`` or ``"test"``."""
+    """What can stand in a role; forms of data take a part, ``"train"`` or ``"test"``.
+
+    `real` holds forms by architecture, the first being the one that is taken; data have one,
+    ``""``. `own` takes a path, and for data a part and ``is_quick=``, to look through only.
+    """
 
     title: str  # of the embedded form
     embedded: Callable[..., Any]
-    real: Mapping[
-        str, Callable[..., Any]
-    ]  # by architecture, "" for data; the first is taken
-    own: Callable[
-        ..., Any
-    ]  # of a path; data: and a part and is_quick=, to look through only
+    real: Mapping[str, Callable[..., Any]]
+    own: Callable[..., Any]
     own_form: str = _CLASSES  # in words
     assets: tuple[str, ...]  # what the real forms download, in their order
 

@@ -249,7 +249,7 @@ def test_words_that_differ_between_machines_are_refused_with_both(call, here):
     before = path.read_bytes()
     code, out = call("refresh", "a.ipynb", "--runs", "4")
     assert code == 1
-    assert "'MKL and OpenBLAS old' (fresh)" in out
+    assert "'MKL and OpenBLAS old, jitter 3' (fresh)" in out
     assert "stored 'old', fresh 'new'" in out
     assert path.read_bytes() == before
 

@@ -143,6 +143,20 @@ class TestRun:
         assert code == 1
         assert "runs" in error
 
+    def test_a_source_or_another_result_is_never_written_over(self, call, here):
+        source = write(here / "a.ipynb", "1")
+        (here / "b").mkdir()
+        write(here / "b" / "a.ipynb", "2")
+        before = source.read_bytes()
+        code, _, error = call("run", "a.ipynb", "--output", ".")
+        assert code == 2
+        assert "would write over a.ipynb itself" in error
+        code, _, error = call("run", "a.ipynb", "b/a.ipynb")
+        assert code == 2
+        assert "Two of the notebooks are named a.ipynb" in error
+        assert source.read_bytes() == before
+        assert not (here / "runs").exists()
+
     @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
     @pytest.mark.parametrize("wait_for", ["kernel", "cell"])
     def test_ctrl_c_leaves_no_kernel_behind(self, here, wait_for):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from coursekit.cli.page import to_page, with_mathml
+from coursekit.cli.run import to_page, with_mathml
 
 
 def notebook():
