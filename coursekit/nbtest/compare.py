@@ -60,8 +60,9 @@ class Measured:
             floor = max(floor, unit) if unit / 2 <= floor else floor
         if self.trains and number.kind != "picture":
             two_items = 2 / self.items * (100 if number.is_percent else size <= 1)
-            # Of a drawn number, a hundredth is about what a reader would see.
-            digit = {"integer": 2, "drawn": max(unit, 0.01 * size)}.get(number.kind, unit)
+            # A hundredth of a drawn number, or of the scale of gray, is what a reader would see.
+            drawn = max(3 * unit, 0.01 * size)
+            digit = {"integer": 2, "drawn": drawn}.get(number.kind, unit)
             floor = max(floor, digit, two_items)
         return floor
 

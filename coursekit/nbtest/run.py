@@ -96,6 +96,7 @@ class NotebookSession:
             self._loop.run(self._client.async_start_new_kernel(**self._arguments))
             self._process = getattr(self._manager.provisioner, "process", None)
             self._loop.run(self._client.async_start_new_kernel_client())
+            self.call_in_kernel("wait_for_children")
         except (OSError, RuntimeError) as error:
             return CellFailure(None, f"The kernel did not start. {error}")
         return None
@@ -127,8 +128,9 @@ class NotebookSession:
             return CellFailure(number, f"The kernel died with exit code {code}{memory}.")
         return None
 
-    def run_silently(self, code: str) -> None:
-        """Execute code that belongs to no cell."""
+    def call_in_kernel(self, name: str) -> None:
+        """Call a function of `coursekit.nbtest.machines`, which belongs to no cell."""
+        code = f"__import__('coursekit.nbtest.machines', fromlist='_').{name}()"
         request = self._client.kc.execute(code, store_history=False)
         self._loop.run(self._client.async_wait_for_reply(request))
 
@@ -195,10 +197,7 @@ def execute_notebook(
         try:
             run.failure = session.start()
             if watch and run.failure is None:
-                module = "coursekit.nbtest.machines"
-                session.run_silently(
-                    f"__import__({module!r}, fromlist='_').watch_optimizers()"
-                )
+                session.call_in_kernel("watch_optimizers")
             for index in session.code if run.failure is None else ():
                 tags = session.notebook.cells[index].metadata.get("tags", ())
                 n_steps = steps.stat().st_size

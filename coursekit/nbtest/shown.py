@@ -75,7 +75,7 @@ _COSTS = re.compile(  # times, dates, rates; sizes in bytes
 _COST_HEAD = re.compile(rf"(?i)(?<![\w/])(?:{_WORDS}|(?:\w+/|per )s(?:econd)?)(?![\w/])")
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 # All but the last name of a path from the root, which is another on every machine.
-FOLDER = re.compile(r"(?<![\w.:/\\<~-])(?:[A-Z]:[\\/]|/)(?:[^\s\\/'\"<>]+[\\/])+")
+FOLDER = re.compile(r"(?<![\w.:/\\<-])~?(?:[A-Z]:[\\/]|/)(?:[^\s\\/'\"<>]+[\\/])+")
 # What differs from run to run and means nothing, and the word that takes its place.
 _MEANINGLESS = (
     (ANSI, ""),
