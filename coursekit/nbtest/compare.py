@@ -181,6 +181,8 @@ def _say_words(old: Part, new: Part) -> str:
     pairs = zip_longest(old.words, new.words)
     one, two = next(pair for pair in pairs if pair[0] != pair[1])
     words = f"the text differs: stored {one!r}, fresh {two!r}."
+    if None in (one, two):
+        words = f"{one!r} is missing." if two is None else f"{two!r} is new."
     return words.replace("'#'", "a number") + _diff(old.text, new.text)
 
 
