@@ -86,8 +86,10 @@ def kernel_environment(settings: Mapping[str, str] | None = None) -> dict[str, s
 
 @cache
 def _has_avx2() -> bool:
-    about = Path("/proc/cpuinfo")
-    words = about.read_text("ascii", "ignore").split() if about.exists() else []
+    try:
+        words = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore").split()
+    except OSError:
+        return False
     return platform.machine() == "x86_64" and "avx2" in words
 
 
