@@ -98,10 +98,14 @@ def compare_run(
     Cells that did not come to their end are not compared.
     """
     cells = code_cells(stored)
-    found = {place + 1: [text] for place, text in find_stored_problems(cells).items()}
-    pairs = zip(cells, code_cells(run.notebook), strict=True)
-    for number, (old, new) in enumerate(pairs, start=1):
-        said = read_rules(old)
+    rules = [read_rules(cell) for cell in cells]
+    found = {
+        place + 1: [text] for place, text in find_stored_problems(cells, rules).items()
+    }
+    for number, (old, new) in enumerate(
+        zip(cells, code_cells(run.notebook), strict=True), start=1
+    ):
+        said = rules[number - 1]
         if number > run.n_done:
             found.pop(number, None)
         elif number not in found and said.is_compared:

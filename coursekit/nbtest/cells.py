@@ -41,8 +41,21 @@ class Rules:
 
 
 def read_rules(cell: Mapping[str, Any], *, where: str = "a cell") -> Rules:
-    """Return what the tags and comments of a code cell say, or raise a NotebookError."""
-    tags, lines = _tags(cell), cell["source"].splitlines()
+    """Return what the tags and comments of a code cell say.
+
+    Raises
+    ------
+    NotebookError
+        If a directive is not understood.
+
+    Examples
+    --------
+    >>> read_rules({"source": "# nbtest: items=300", "metadata": {}}).items
+    300
+    """
+    tags = cell["metadata"].get("tags")
+    tags = tags if isinstance(tags, list) else []
+    lines = cell["source"].splitlines()
     said = [found for line in lines if (found := _COMMENT.match(line))]
     said += [found for tag in tags if (found := _TAG.match(tag))]
     unknown = [line.strip() for line in lines if _NEARLY.match(line)]
@@ -66,11 +79,6 @@ def read_rules(cell: Mapping[str, Any], *, where: str = "a cell") -> Rules:
         may_raise=bool(marks & {"nbval-raises-exception", "raises-exception"}),
         **found,
     )
-
-
-def _tags(cell: Mapping[str, Any]) -> list[str]:
-    tags = cell["metadata"].get("tags")
-    return tags if isinstance(tags, list) else []
 
 
 def read_measured(
@@ -106,62 +114,84 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def hash_source(source: str) -> str:
-    """Return the sha256 of what a cell executes; directives and blanks do not count."""
+    r"""Return the sha256 of what a cell executes; directives and blanks do not count.
+
+    Examples
+    --------
+    >>> hash_source("1 + 1") == hash_source("# nbtest: costs\n1 + 1  ")
+    True
+    """
     lines = [line.rstrip() for line in source.splitlines()]
     code = [line for line in lines if not (_COMMENT.match(line) or _NBVAL.match(line))]
     return sha256("\n".join(code).strip("\n").encode()).hexdigest()
 
 
-def find_stored_problems(cells: Sequence[NotebookNode]) -> dict[int, str]:
-    """Return why stored outputs of some code cells cannot be the cell's own, by their place.
+def find_stored_problems(
+    cells: Sequence[NotebookNode], rules: Sequence[Rules]
+) -> dict[int, str]:
+    """Return why the stored outputs of some code cells cannot be right, by their place.
 
-    In a notebook with hashes, which ``coursekit refresh`` writes, ignored outputs count too.
+    In a notebook that carries hashes of its sources, which ``coursekit refresh`` writes,
+    cells whose outputs are ignored are checked too: readers see them.
     """
     hashes = [own_metadata(cell).get("source_sha256") for cell in cells]
     problems: dict[int, str] = {}
     last = 0
-    for place, (cell, stored) in enumerate(zip(cells, hashes, strict=True)):
-        rules, count = read_rules(cell), cell.execution_count
-        is_read = cell.source.strip() and (rules.is_compared or any(hashes))
-        if rules.is_skipped or not is_read:
+    for place, (cell, said, stored) in enumerate(zip(cells, rules, hashes, strict=True)):
+        is_checked = said.is_compared or any(hashes)
+        if said.is_skipped or not is_checked or not cell.source.strip():
             continue
-        if count is None or count <= last:
-            order = f"In [{count}] stands below In [{last}]" if count else "no In [1]"
-            problems[place] = f"The cell was never run, or out of order: {order}."
-        elif (
-            any(hashes)
-            and stored != hash_source(cell.source)
-            and "setup" not in _tags(cell)
-        ):
-            problems[place] = "The stored outputs were not made by the cell's source."
+        count, is_setup = cell.execution_count, "setup" in cell.metadata.get("tags", ())
+        error = next((out for out in cell.outputs if out.output_type == "error"), None)
+        if count is None:
+            problems[place] = "The cell was never run: it has no execution count."
+        elif count <= last:
+            problems[place] = f"Run out of order: In [{count}] stands below In [{last}]."
+        elif any(hashes) and stored != hash_source(cell.source) and not is_setup:
+            kind = (
+                "by another source than the cell has now" if stored else "before the cell"
+            )
+            problems[place] = f"The stored outputs were made {kind}."
+        elif error is not None and not said.may_raise:
+            problems[place] = (
+                f"An error is stored that is not expected: {error.ename}: {error.evalue}. If the "
+                "cell is meant to fail, give it the tag raises-exception."
+            )
         last = max(last, count or 0)
     return problems
 
 
 def read_notebook(path: Path, *, name: str | None = None) -> NotebookNode:
-    """Return the notebook of a file, or raise a NotebookError that says why it is none."""
+    """Return the notebook of a file, in format 4.
+
+    Raises
+    ------
+    NotebookError
+        If the file is no notebook that can be tested; the message says why.
+    """
     name, text = name or str(path), ""
     cure = f"Restore it, for example with `git checkout -- {name}`."
     try:
         text = path.read_text(encoding="utf-8")
-        if json.loads(text)["nbformat"] != 4:
-            cure = "Convert it: jupyter nbconvert --to notebook --inplace"
-            raise ValueError("it is not of format 4")  # noqa: TRY301
         with warnings.catch_warnings():  # ids of cells do not matter here
             warnings.simplefilter("ignore")
-            nbformat.validate(json.loads(text))
+            content = json.loads(text)
+            if content["nbformat"] != 4:
+                cure = "Convert it: jupyter nbconvert --to notebook --inplace"
+                raise ValueError(f"it is of format {content['nbformat']}, not 4")  # noqa: TRY301
+            nbformat.validate(content)
             notebook = nbformat.reads(text, as_version=4)
+        if not any(cell.source.strip() for cell in notebook.cells):
+            raise ValueError("it has only empty cells")  # noqa: TRY301
         language = notebook.metadata.get("kernelspec", {}).get("language", "python")
-        if language.lower() != "python" or not any(
-            c.source.strip() for c in notebook.cells
-        ):
-            raise ValueError(f"it is empty, or written in {language}")  # noqa: TRY301
+        if language.lower() != "python":
+            raise ValueError(f"it is written in {language}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, nbformat.ValidationError) as error:
         if "\n<<<<<<<" in text:
             cure = "It holds the marks of a git merge: choose a side and remove them."
-        words = str(getattr(error, "message", error) or type(error).__name__).splitlines()[
-            0
-        ]
-        msg = f"{name} is not a Python notebook that can be tested: {words}. {cure}"
+        problem = str(
+            getattr(error, "message", error) or type(error).__name__
+        ).splitlines()[0]
+        msg = f"{name} is not a Python notebook that can be tested: {problem}. {cure}"
         raise NotebookError(msg) from None
     return notebook

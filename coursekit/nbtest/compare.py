@@ -60,8 +60,9 @@ class Measured:
             floor = max(floor, unit) if unit / 2 <= floor else floor
         if self.trains and number.kind != "picture":
             two_items = 2 / self.items * (100 if number.is_percent else size <= 1)
-            # Of a drawn number, a hundredth is about what a reader would see.
-            digit = {"integer": 2, "drawn": max(unit, 0.01 * size)}.get(number.kind, unit)
+            # A hundredth of a drawn number, or of the scale of gray, is what a reader would see.
+            drawn = max(3 * unit, 0.01 * size)
+            digit = {"integer": 2, "drawn": drawn}.get(number.kind, unit)
             floor = max(floor, digit, two_items)
         return floor
 
@@ -78,6 +79,12 @@ def compare_cell(
 
     With `words_only` numbers may be any, as on a GPU. Pictures that differ are written side by
     side to `picture`.
+
+    Examples
+    --------
+    >>> out = lambda text: [{"output_type": "stream", "name": "stdout", "text": text}]
+    >>> print(compare_cell(out("3 of 4"), out("2 of 4"))[0].splitlines()[0])
+    In what is printed: 1 of 2 numbers differs: stored 3, fresh 2; it must be equal.
     """
     before, after = show_outputs(stored), show_outputs(fresh)
     found: list[str] = []
@@ -99,16 +106,22 @@ def compare_cell(
     return found
 
 
-def _pair(*sides: list[Output]) -> list[tuple[Output | None, Output | None]]:
+def _pair(
+    before: list[Output], after: list[Output]
+) -> list[tuple[Output | None, Output | None]]:
     """Pair streams by their names and displays by their order."""
-    streams = ("stdout", "stderr")
-    pairs: list[tuple[Output | None, Output | None]] = []
-    for kind in (*streams, ""):
-        alike = (
-            [o for o in s if kind == (o.kind if o.kind in streams else "")] for s in sides
-        )
-        pairs += zip_longest(*alike)
-    return pairs
+    pairs = []
+    for name in ("stdout", "stderr"):
+        both = [
+            next((out for out in side if out.kind == name), None)
+            for side in (before, after)
+        ]
+        pairs += [tuple(both)] if any(both) else []
+    shows = [
+        [out for out in side if out.kind not in {"stdout", "stderr"}]
+        for side in (before, after)
+    ]
+    return pairs + list(zip_longest(*shows))
 
 
 def _compare_parts(
@@ -180,6 +193,10 @@ def _say_words(old: Part, new: Part) -> str:
     pairs = zip_longest(old.words, new.words)
     one, two = next(pair for pair in pairs if pair[0] != pair[1])
     words = f"the text differs: stored {one!r}, fresh {two!r}."
+    if two is None:
+        words = f"the text ends early: {one!r} is missing."
+    elif one is None:
+        words = f"the text goes on: {two!r} is new."
     return words.replace("'#'", "a number") + _diff(old.text, new.text)
 
 
@@ -226,16 +243,20 @@ def _open(text: str) -> Any:
 
 
 def _write_sheet(stored: str, fresh: str, path: Path) -> list[str]:
-    """Write the stored picture and the fresh one beside it."""
-    from PIL import Image
+    """Write both pictures and, of equal sizes, their difference; white is the same."""
+    from PIL import Image, ImageChops
 
     path = path.with_name(re.sub(r"[^\w.-]+", "-", path.name))
     try:
-        old, new = _open(stored), _open(fresh)
-        size = old.width + new.width + 8, max(old.height, new.height)
-        sheet = Image.new("RGB", size, "#888888")
-        sheet.paste(old, (0, 0))
-        sheet.paste(new, (old.width + 8, 0))
+        images = [_open(text) for text in (stored, fresh)]
+        if images[0].size == images[1].size:
+            images.append(ImageChops.invert(ImageChops.difference(*images)))
+        widths = [image.width + 8 for image in images]
+        sheet = Image.new(
+            "RGB", (sum(widths), max(image.height for image in images)), "#888888"
+        )
+        for place, image in enumerate(images):
+            sheet.paste(image, (sum(widths[:place]), 0))
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)
     except (OSError, SyntaxError, ValueError):  # the difference is told all the same

@@ -1,6 +1,5 @@
 """nbval's collector and its test of one cell, with our execution and our comparison."""
 
-import textwrap
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -45,8 +44,11 @@ class NotebookFile(nbval.IPyNbFile):
         except NotebookError as error:
             raise self.CollectError(str(error)) from None
         if not self.config.option.nbval_lax:
-            for place, told in find_stored_problems([cell.cell for cell in cells]).items():
-                cells[place].problem = told
+            rules = [cell.rules for cell in cells]
+            for place, problem in find_stored_problems(
+                [c.cell for c in cells], rules
+            ).items():
+                cells[place].problem = problem
         return iter(cells)
 
     def setup(self) -> None:
@@ -98,10 +100,11 @@ class NotebookCell(nbval.IPyNbCell):
             notebook.stopped_at = self.name
             rest = "The cells below it are not run."
             raise CellError(self._say(failure.error, failure.traceback, rest))
-        told = [self.problem] if self.problem else self._compare()
-        if told:
-            command = f"coursekit refresh {notebook.shown_path}"
-            cure = f"If the fresh outputs are right, store them: {command}"
+        refresh = f"coursekit refresh {notebook.shown_path}"
+        if self.problem:
+            raise CellError(self._say(self.problem, f"To store fresh outputs: {refresh}"))
+        if self.options["check"] and (told := self._compare()):
+            cure = f"If the fresh outputs are right, store them: {refresh}"
             raise CellError(self._say("\n\n".join(told), cure))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str:
@@ -110,8 +113,6 @@ class NotebookCell(nbval.IPyNbCell):
         return str(excinfo.value) if is_ours else super().repr_failure(excinfo)
 
     def _compare(self) -> list[str]:
-        if not self.options["check"]:
-            return []
         notebook, cache = self.parent, getattr(self.config, "cache", None)
         folder = cache.mkdir("nbtest") if cache else self.config.rootpath / ".nbtest"
         return compare_cell(
@@ -125,7 +126,9 @@ class NotebookCell(nbval.IPyNbCell):
         """Put the reason first, where pytest's summary shows it; then the place."""
         count = self.cell.get("execution_count")
         place = (
-            f"{self.parent.shown_path}, {self.name}{f' (In [{count}])' if count else ''}"
+            f"{self.parent.shown_path}, {self.name}{f' (In [{count}])' if count else ''}:"
         )
-        source = textwrap.indent(self.cell.source, "    ")
-        return "\n\n".join(filter(None, (what.strip(), f"{place}:\n{source}", *more)))
+        source = "\n".join(
+            [place, *(f"    {line}" for line in self.cell.source.splitlines())]
+        )
+        return "\n\n".join(filter(None, (what.strip(), source, *more)))

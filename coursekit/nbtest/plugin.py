@@ -25,9 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:  # noqa: D103
 def pytest_configure(config: pytest.Config) -> None:  # noqa: D103
     if not _is_active(config) or hasattr(config, "workerinput"):
         return
-    if wrong := [said for said in config.option.nbtest_env if "=" not in said[1:]]:
-        msg = f"--nbtest-env takes NAME=VALUE, got {wrong[0]!r}."
-        raise pytest.UsageError(msg)
+    for setting in config.option.nbtest_env:
+        if not setting.partition("=")[0] or "=" not in setting:
+            msg = f"--nbtest-env takes NAME=VALUE, got {setting!r}."
+            raise pytest.UsageError(msg)
     if config.option.nbval_sanitize_with:
         msg = "--nbval-sanitize-with is not used here: `coursekit.nbtest` says what is."
         raise pytest.UsageError(msg)

@@ -5,6 +5,7 @@ Only what readers see is stored, in a form in which a second refresh changes no 
 
 import json
 import platform
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -26,7 +27,6 @@ from coursekit.nbtest.measure import CellMeasure, combine, find_training_cells
 from coursekit.nbtest.run import NotebookRun
 from coursekit.nbtest.shown import (
     ANSI,
-    FOLDER,
     WIDGET_MIME,
     is_progress_bar,
     without_progress_bars,
@@ -34,7 +34,7 @@ from coursekit.nbtest.shown import (
 
 _LARGEST = 600_000  # bytes of one output
 _MOST_RANGES = 20_000  # bytes of a lesson's ranges
-_ERROR_CURE = "If the cell is meant to fail, give it the tag raises-exception."
+_FOLDER = re.compile(r"(?<![\w.:<])(?:[A-Z]:)?[\\/](?:[^\s\\/'\"<>]+[\\/])+")
 # What people write; the rest is left by editors and services, such as who ran a cell in Colab.
 _KEPT = {"tags", "coursekit", "slideshow", "title", "authors"}
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -51,7 +51,10 @@ def renew(
     Stored times, and outputs that nobody compares, stay where nothing else changed. One run
     makes a draft.
 
-    A NotebookError names the cells that failed or are refused, and the reasons.
+    Raises
+    ------
+    NotebookError
+        If a run failed or a cell is refused; the message names cells and reasons.
     """
     for machine, run in runs.items():
         if run.failure is not None:
@@ -120,12 +123,16 @@ def _is_as_before(old: NotebookNode, new: NotebookNode, book: NotebookNode) -> b
 
 
 def _find_faults(cell: NotebookNode, *, may_raise: bool) -> list[str]:
-    errors = [out for out in cell.outputs if out.output_type == "error" and not may_raise]
-    found = [f"It shows an error: {e.ename}: {e.evalue}. {_ERROR_CURE}" for e in errors]
-    sizes = [len(json.dumps(output).encode()) for output in cell.outputs]
-    too_large = [n_bytes for n_bytes in sizes if n_bytes > _LARGEST]
-    more = f"bytes, over {_LARGEST:,}: draw or print less."
-    return found + [f"An output has {n_bytes:,} {more}" for n_bytes in too_large]
+    found = []
+    for output in cell.outputs:
+        if output.output_type == "error" and not may_raise:
+            cure = "If it is meant to fail, give it the tag raises-exception."
+            found.append(f"It shows an error: {output.ename}: {output.evalue}. {cure}")
+        if (n_bytes := len(json.dumps(output).encode())) > _LARGEST:
+            found.append(
+                f"An output has {n_bytes:,} bytes, over {_LARGEST:,}: draw or print less."
+            )
+    return found
 
 
 def _tidy(notebook: NotebookNode) -> NotebookNode:
@@ -148,12 +155,13 @@ def _tidy(notebook: NotebookNode) -> NotebookNode:
                 output.execution_count = count
             if output.output_type == "error":
                 trace = (ANSI.sub("", line) for line in output.traceback)
-                output.traceback = [FOLDER.sub("", line) for line in trace]
+                output.traceback = [_FOLDER.sub("", line) for line in trace]
         cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
         for output in cell.outputs:
             output.get("data", {}).pop(WIDGET_MIME, None)
-        shown = lambda out: out.get("text", "-") and out.get("data", "-")  # noqa: E731
-        cell.outputs = [*filter(shown, cell.outputs)]
+        cell.outputs = [
+            out for out in cell.outputs if out.get("text", "-") and out.get("data", "-")
+        ]
     return book
 
 

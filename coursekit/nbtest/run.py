@@ -34,7 +34,9 @@ class CellFailure(NamedTuple):
     cell: int | None
     """Counted from 1 among the cells with code; None when no cell had started."""
     error: str
+    """One line: the kind of error and its message."""
     source_line: str = ""
+    """The line that failed; empty when it is not known."""
     traceback: str = ""
 
 
@@ -96,6 +98,7 @@ class NotebookSession:
             self._loop.run(self._client.async_start_new_kernel(**self._arguments))
             self._process = getattr(self._manager.provisioner, "process", None)
             self._loop.run(self._client.async_start_new_kernel_client())
+            self.call_in_kernel("wait_for_children")
         except (OSError, RuntimeError) as error:
             return CellFailure(None, f"The kernel did not start. {error}")
         return None
@@ -110,9 +113,9 @@ class NotebookSession:
             raised = [out for out in cell.outputs if out.output_type == "error"]
             trace = ANSI.sub("", "\n".join(raised[-1].traceback)) if raised else ""
             found = re.search(r"Cell In\s?\[\d+\], line (\d+)", trace)
-            line = cell.source.splitlines()[int(found[1]) - 1].strip() if found else ""
+            lines = cell.source.splitlines()[int(found[1]) - 1 :] if found else []
             words = ANSI.sub("", f"{error.ename}: {error.evalue}").strip()
-            return CellFailure(number, words, line, trace)
+            return CellFailure(number, words, lines[0].strip() if lines else "", trace)
         except CellTimeoutError:
             self.kill()
             return CellFailure(
@@ -127,16 +130,19 @@ class NotebookSession:
             return CellFailure(number, f"The kernel died with exit code {code}{memory}.")
         return None
 
-    def run_silently(self, code: str) -> None:
-        """Execute code that belongs to no cell."""
+    def call_in_kernel(self, name: str) -> None:
+        """Call a function of `coursekit.nbtest.machines`, which belongs to no cell."""
+        code = f"__import__('coursekit.nbtest.machines', fromlist='_').{name}()"
         request = self._client.kc.execute(code, store_history=False)
         self._loop.run(self._client.async_wait_for_reply(request))
 
     def peak_bytes(self) -> int | None:
         """Return the largest resident memory of the running kernel, where Linux keeps it."""
-        status = Path(f"/proc/{getattr(self._process, 'pid', None)}/status")
-        text = status.read_text("ascii", "ignore") if status.exists() else ""
-        found = re.search(r"(?m)^VmHWM:\s+(\d+) kB$", text)
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text("ascii", "ignore")
+        except (OSError, AttributeError):
+            return None
+        found = re.search(r"(?m)^VmHWM:\s+(\d+) kB$", status)
         return int(found[1]) * 1024 if found else None
 
     def close(self) -> None:
@@ -172,11 +178,12 @@ class _ThisPython(AsyncKernelManager):
 def execute_notebook(
     notebook: NotebookNode,
     *,
+    folder: str | os.PathLike[str],
+    settings: Mapping[str, str] | None = None,
+    timeout: float | None = None,
     on_start: Callable[[NotebookSession], object] = lambda _: None,
     on_cell: Callable[[int], object] = lambda _: None,
     watch: bool = False,
-    settings: Mapping[str, str] | None = None,
-    **kwargs: Any,
 ) -> NotebookRun:
     """Return the record of a notebook executed from top to bottom in a fresh kernel.
 
@@ -189,16 +196,15 @@ def execute_notebook(
         steps = Path(scratch, "steps")
         steps.touch()
         settings = dict(settings or {}) | ({"COURSEKIT_STEPS": str(steps)} if watch else {})
-        session = NotebookSession(notebook, settings=settings, **kwargs)
+        session = NotebookSession(
+            notebook, folder=folder, settings=settings, timeout=timeout
+        )
         run = NotebookRun(session.notebook, len(session.code))
         on_start(session)
         try:
             run.failure = session.start()
             if watch and run.failure is None:
-                module = "coursekit.nbtest.machines"
-                session.run_silently(
-                    f"__import__({module!r}, fromlist='_').watch_optimizers()"
-                )
+                session.call_in_kernel("watch_optimizers")
             for index in session.code if run.failure is None else ():
                 tags = session.notebook.cells[index].metadata.get("tags", ())
                 n_steps = steps.stat().st_size

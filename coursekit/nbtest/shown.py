@@ -6,6 +6,7 @@ Text, and the record of numbers that `coursekit.figures` puts beside a picture, 
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -74,21 +75,36 @@ _COSTS = re.compile(  # times, dates, rates; sizes in bytes
 )
 _COST_HEAD = re.compile(rf"(?i)(?<![\w/])(?:{_WORDS}|(?:\w+/|per )s(?:econd)?)(?![\w/])")
 ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-# All but the last name of a path from the root, which is another on every machine.
-FOLDER = re.compile(r"(?<![\w.:/\\<~-])(?:[A-Z]:[\\/]|/)(?:[^\s\\/'\"<>]+[\\/])+")
+_S, _NAME = r"[\\/]+", r"[^\s\\/'\"<>:;,()\[\]{}]+"
+_HERE = re.escape(tempfile.gettempdir())
 # What differs from run to run and means nothing, and the word that takes its place.
 _MEANINGLESS = (
     (ANSI, ""),
     # hex() of a number that somebody computed is shorter than the addresses of this century.
     (re.compile(r"(?<=\bat )0x[0-9a-fA-F]{4,}|\b0x[0-9a-fA-F]{9,16}\b"), "<address>"),
     (re.compile(r"(?i)\b(pid|process id)(['\"]?\s*[:=#]?\s*)\d+\b"), r"\1\2<pid>"),
-    (re.compile(r"\bipykernel_\d+[\\/]\d+\.py"), "<kernel>"),
-    (FOLDER, "<folder>/"),
-    (re.compile(r"(?<=\w\.py):\d+(?=:)"), ""),
-    (re.compile(r"\btmp[a-z0-9_]{8}(?!\w)"), "<temp>"),
+    (
+        re.compile(
+            rf"(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}(?:(?:site|dist)-packages|lib{_S}python3\.\d+)"
+            rf"{_S}({_NAME}(?:{_S}{_NAME})*)(?::\d+)?"
+        ),
+        r"<installed>/\1",
+    ),
+    (
+        re.compile(
+            rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}}"
+            rf"|(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
+            rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE})(?![\w-])"
+        ),
+        "<temp>",
+    ),
+    (re.compile(rf"(?:<temp>{_S})?ipykernel_\d+{_S}\d+\.py"), "<kernel>"),
     # Names that libraries draw for elements of HTML.
-    (re.compile(r"\bT_[0-9a-f]{5,}|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
-    (re.compile(r"\b[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\b"), "<id>"),
+    (
+        re.compile(r"\bT_[0-9a-f]{5,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
+        "<id>",
+    ),
+    (re.compile(r"\b[0-9a-f]{32}\b|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
 )
 _BAR = re.compile(  # tqdm's `45%|####5     | 9/20 [00:01<00:02, 5.1it/s]`, or `9it [00:01, 5.1it/s]`
     r"^[^\n|]*?\d{1,3}%\|[^\n|]*\|[^\n\[]*(?:\[[^\]\n]*\]?)?"
@@ -102,6 +118,12 @@ def text_part(text: str, where: str, *, head: str = "") -> Part:
     """Return a text as one part. Padding and ends of lines are no words.
 
     `head` says what all of its numbers are; by default that is the head of the column.
+
+    Examples
+    --------
+    >>> part = text_part("loss 0.25 after 1.5 s", "")
+    >>> part.words, [(number.value, number.is_cost) for number in part.numbers]
+    (('loss', '#', 'after', '#'), [(0.25, False), (1.5, True)])
     """
     text = text.replace("\r\n", "\n")
     for pattern, word in _MEANINGLESS:

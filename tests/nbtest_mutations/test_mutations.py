@@ -397,7 +397,7 @@ def test_what_is_stored_wrongly_fails_with_the_command_that_mends_it(tests_of, r
     mutants = {
         "a cell that was never run": (edit(1, execution_count=None), 1, "never run"),
         "cells out of order": (edit(1, execution_count=9), 2, "out of order"),
-        "an error that is stored": (edit(1, outputs=[error]), 1, "KeyError"),
+        "an error that is stored": (edit(1, outputs=[error]), 1, "not expected: KeyError"),
         "outputs that were deleted": (edit(1, outputs=[]), 1, "An output is not stored: 6"),
         "outputs that stand twice": (
             edit(1, outputs=stored[1].outputs * 2),
@@ -410,8 +410,8 @@ def test_what_is_stored_wrongly_fails_with_the_command_that_mends_it(tests_of, r
             "stored 5, fresh 6",
         ),
         "another picture": (edit(3, outputs=other), 3, "stored a picture"),
-        "outputs of an older source": (hashed(edit(1), stale=True), 1, "not made by"),
-        "a cell newer than the outputs": (hashed(edit(1), new=True), 1, "not made by"),
+        "outputs of an older source": (hashed(edit(1), stale=True), 1, "by another source"),
+        "a cell newer than the outputs": (hashed(edit(1), new=True), 1, "before the cell"),
     }
     wrong = {}
     for name, (cells, place, words) in mutants.items():
