@@ -11,6 +11,7 @@ from torch import nn
 
 from coursekit.errors import SettingsError
 from coursekit.models import find_head, layer_groups
+from coursekit.models.replacing import other_heads
 
 __all__ = ["ParameterReport", "freeze", "parameter_groups", "report_parameters", "unfreeze"]
 
@@ -93,12 +94,13 @@ def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> Parame
     ParameterReport(Sequential: 10 of 46 parameters train)
     """
     if names is None:
-        head = find_head(model)
-        inside = (
-            f"{head}." if head else ""
-        )  # a model that is a head itself: nothing to freeze
+        main = find_head(model)
+        # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
+        heads = tuple(
+            f"{name}." if name else "" for name in (main, *other_heads(model, main))
+        )
         chosen = {
-            name for name, _ in model.named_parameters() if not name.startswith(inside)
+            name for name, _ in model.named_parameters() if not name.startswith(heads)
         }
     else:
         chosen = _parameters_named(model, names)
