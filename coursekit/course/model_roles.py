@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["MODEL_ROLES", "ModelRole"]
 
 OWN_STATE = (
-    "a file with the state dict of the course's net or of one of torchvision's classifiers"
+    "a file with a state dict of one of torchvision's classifiers, after its name "
+    "(resnet18:net.pth), or of the course's net"
 )
 OWN_TIMM = (
-    "a file of weights of one of timm's models, named after it "
-    "(efficientnet_lite0.mine.safetensors), or a folder that timm.models.save_for_hf wrote"
+    "a file of weights of one of timm's models, after its name "
+    "(efficientnet_lite0:net.safetensors), or a folder that timm.models.save_for_hf wrote"
 )
 OWN_CLIP = (
     "a folder that open_clip opens as local-dir: (open_clip_config.json and weights), or a file "
@@ -98,11 +99,10 @@ def load_own_timm(path: Path) -> "nn.Module":
 
 
 def load_own_state(path: Path) -> "nn.Module":
-    """Return the model whose weights a file holds, found by their names and shapes."""
-    from coursekit.models import build_from_state, find_architecture, read_state
+    """Return the model of the architecture and the file that ``resnet18:net.pth`` names."""
+    from coursekit.models import build_from_file
 
-    state = read_state(path)
-    return build_from_state(find_architecture(state, hint=path.name), state)
+    return build_from_file(path)
 
 
 MODEL_ROLES: Mapping[str, ModelRole] = {
