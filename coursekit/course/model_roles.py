@@ -95,14 +95,16 @@ def load_own_timm(path: Path) -> "nn.Module":
     """Return the model of timm's whose weights a file or a folder holds."""
     from coursekit.models import build_from_timm_files
 
-    return build_from_timm_files(path)
+    name, _, file = path.name.rpartition(":")
+    return build_from_timm_files(path.with_name(file), name=name or None)
 
 
 def load_own_state(path: Path) -> "nn.Module":
     """Return the model of the architecture and the file that ``resnet18:net.pth`` names."""
-    from coursekit.models import build_from_file
+    from coursekit.models import build_from_state, read_state
 
-    return build_from_file(path)
+    name, _, file = path.name.rpartition(":")
+    return build_from_state(name or "coursekit_resnet8", read_state(path.with_name(file)))
 
 
 MODEL_ROLES: Mapping[str, ModelRole] = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from coursekit.errors import CourseError, DataError, SettingsError, ShapeError
-from coursekit.models import find_head, get_part
+from coursekit.models.heads import find_head, get_part
 
 __all__ = ["Place", "Pool", "Taker", "find_place"]
 

@@ -8,10 +8,10 @@ blocks
 shipped
     `SmallResNet`, known to timm as `coursekit_resnet8` once this folder is imported.
 heads
-    `find_head`, `other_heads`, `replace_head`, `put_head`, `build_untrained`;
-    `layer_groups`, `LayerGroup`; `get_part`, `close_names`.
+    `find_head`, `replace_head`, `put_head`, `build_untrained`;
+    `layer_groups`, `LayerGroup`.
 states
-    From a file of weights to a model: `read_state`, `build_from_file`, `build_from_state`,
+    From a file of weights to a model: `read_state`, `build_from_state`,
     `build_from_timm_files`.
 clip
     A CLIP that open_clip opens: `Clip`, `ClipSource`, `find_clip`, `open_clip_source`,
@@ -40,17 +40,13 @@ from coursekit.models.clip import (
 from coursekit.models.heads import (
     LayerGroup,
     build_untrained,
-    close_names,
     find_head,
-    get_part,
     layer_groups,
-    other_heads,
     put_head,
     replace_head,
 )
 from coursekit.models.shipped import SmallResNet, coursekit_resnet8
 from coursekit.models.states import (
-    build_from_file,
     build_from_state,
     build_from_timm_files,
     read_state,
@@ -69,7 +65,6 @@ __all__ = [
     "SmallResNet",
     "SqueezeExcitation",
     "TextWarning",
-    "build_from_file",
     "build_from_state",
     "build_from_timm_files",
     "build_lenet",
@@ -78,15 +73,12 @@ __all__ = [
     "build_residual",
     "build_untrained",
     "build_zfnet",
-    "close_names",
     "coursekit_resnet8",
     "find_clip",
     "find_head",
-    "get_part",
     "layer_groups",
     "model_configuration",
     "open_clip_source",
-    "other_heads",
     "put_head",
     "read_state",
     "replace_head",

@@ -57,13 +57,15 @@ def find_head(model: nn.Module) -> str:
     """
     why = ""
     for name, is_whole in _places(model):
-        part = get_part(model, name)
+        part = model.get_submodule(name)
         if layers := [n for n, layer in part.named_modules() if _is_head_layer(layer)]:
             if is_whole and isinstance(part, nn.Sequential):
                 return name
             own = f"{name}.{layers[-1]}".strip(".")
             around = [own[:end] for end, letter in enumerate(own) if letter == "."]
-            return next((n for n in around if isinstance(get_part(model, n), _Head)), own)
+            return next(
+                (n for n in around if isinstance(model.get_submodule(n), _Head)), own
+            )
         why = why or f"its {name!r} is {type(part).__name__}"
     msg = (
         "A head is a linear layer or a 1x1 convolution that makes the logits, but "
@@ -78,7 +80,7 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
 
     The latter are the last head layers of children called ``aux...``, with as many outputs.
     """
-    n_classes = _head_size(get_part(model, name))[1]
+    n_classes = _head_size(model.get_submodule(name))[1]
     found = [other for other in _configured_heads(model) if other != name]
     for child, part in model.named_children():
         if child.lower().startswith("aux"):
@@ -87,7 +89,8 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
     return [
         other
         for other in found
-        if _head_layers(part := get_part(model, other)) and _head_size(part)[1] == n_classes
+        if _head_layers(part := model.get_submodule(other))
+        and _head_size(part)[1] == n_classes
     ]
 
 
@@ -179,10 +182,10 @@ def replace_head(
         msg = f"A head has at least one class, got n_classes={n_classes}."
         raise SettingsError(msg)
     name = find_head(model)
-    old, changed = get_part(model, name), _copy(model)
+    old, changed = model.get_submodule(name), _copy(model)
     for index, other in enumerate(other_heads(model, name)):
         with seeded(seed, "other head", index):
-            new = _make_head(get_part(model, other), n_classes, (), 0.0)
+            new = _make_head(model.get_submodule(other), n_classes, (), 0.0)
         changed = _with_part(changed, other, new)
     with seeded(seed, "head"):
         head = _make_head(old, n_classes, hidden, dropout)
@@ -212,7 +215,7 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
         If one of both heads is not linear.
     """
     name = find_head(model)
-    old = get_part(model, name)
+    old = model.get_submodule(name)
     for place, one in (("head", head), (repr(name), old)):
         if not any(isinstance(layer, nn.Linear) for layer in _head_layers(one)):
             msg = f"put_head is for heads of linear layers, but {place} is {one!r:.200}."
@@ -305,14 +308,14 @@ def _with_part(model: nn.Module, name: str, part: nn.Module) -> nn.Module:
     if not name:
         return part
     parent, _, own = name.rpartition(".")
-    setattr(get_part(model, parent), own, part)
+    setattr(model.get_submodule(parent), own, part)
     return model
 
 
 def _tell_n_classes(model: nn.Module, name: str, old: int, new: int) -> None:
     """Change the numbers of classes that `model` and the parts around the head note."""
     for parent in ["", *(name[:i] for i, letter in enumerate(name) if letter == ".")]:
-        part = get_part(model, parent)
+        part = model.get_submodule(parent)
         if getattr(part, "num_classes", None) == old:
             part.num_classes = new
     for attribute in ("pretrained_cfg", "default_cfg"):

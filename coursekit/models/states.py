@@ -4,7 +4,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError
 from coursekit.models.heads import find_head
 
-__all__ = ["build_from_file", "build_from_state", "build_from_timm_files", "read_state"]
+__all__ = ["build_from_state", "build_from_timm_files", "read_state"]
 
 _OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
@@ -68,27 +68,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
-
-
-def build_from_file(path: str | Path) -> nn.Module:
-    """Return one of torchvision's classifiers, or the course's net, with a file's weights.
-
-    Parameters
-    ----------
-    path : path-like
-        ``resnet18:net.pth``: the architecture, a colon, the file. The name may be left out
-        where the file's name begins with it, as in ``resnet18-f37072fd.pth``, and for the
-        course's net.
-
-    Examples
-    --------
-    >>> build_from_file("resnet18:nowhere.pth")
-    Traceback (most recent call last):
-    coursekit.errors.SettingsError: There is no file of weights at nowhere.pth.
-    """
-    known = [_OWN, *torchvision.models.list_models(module=torchvision.models)]
-    name, file = _split(path, known)
-    return build_from_state(name, read_state(file))
 
 
 def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
@@ -144,10 +123,11 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
     Parameters
     ----------
     path : path-like
-        ``efficientnet_lite0:net.pth``; or a file whose name begins with the architecture's; or
-        a folder as timm's hub has it and ``timm.models.save_for_hf`` writes it.
+        A file of weights; or a folder as timm's hub has it and ``timm.models.save_for_hf``
+        writes it.
     name : str, optional
-        The architecture, with or without a tag, whatever the file is called.
+        The architecture, with or without a tag. By default the one that begins the file's
+        name, as in ``efficientnet_lite0.mine.pth``, or else the course's net.
 
     Returns
     -------
@@ -176,7 +156,7 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
         file = found[0]
     else:
         if name is None:
-            name, path = _split(path, [*timm.list_models(), *timm.list_pretrained()])
+            name = _named_in(folder.name)
         file, state = Path(path), read_state(path)
         config = timm.get_pretrained_cfg(name)
         head = config.classifier if config else None
@@ -201,14 +181,11 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
     return model.eval()
 
 
-def _split(path: str | Path, known: Iterable[str]) -> tuple[str, Path]:
-    """Split ``resnet18:net.pth``; the path may have been made absolute as a whole."""
-    named = re.fullmatch(r"(?:(.*?)[/\\])?([\w.]+):(.+)", str(path), re.DOTALL)
-    if named and named[2] in (known := [*known]):
-        return named[2], Path(named[1] or "") / Path(named[3]).expanduser()
-    file = Path(path)
-    begun = [n for n in known if re.match(re.escape(n) + r"[._-]", file.name.lower())]
-    return max(begun, key=len, default=_OWN), file
+def _named_in(file_name: str) -> str:
+    """Return the longest of timm's names, with its tag if there is one, that begins it."""
+    known = [*timm.list_models(), *timm.list_pretrained()]
+    begun = [n for n in known if re.match(re.escape(n) + r"[._-]", file_name.lower())]
+    return max(begun, key=len, default=_OWN)
 
 
 def _is_state(held: Any) -> bool:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from coursekit.errors import SettingsError
-from coursekit.models import close_names, find_head, layer_groups, other_heads
+from coursekit.models.heads import close_names, find_head, layer_groups, other_heads
 from coursekit.training.parameter_report import ParameterReport, report_parameters
 
 __all__ = ["freeze", "hold_statistics", "parameters_named", "unfreeze"]

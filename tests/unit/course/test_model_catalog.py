@@ -197,7 +197,7 @@ def test_own_files_stand_before_both_profiles(monkeypatch, tmp_path, profile, ro
     monkeypatch.setenv("COURSEKIT_PROFILE", profile)
     saved = build(name)
     save_file(saved.state_dict(), tmp_path / f"{name}.safetensors")
-    course.use_own_files(role, tmp_path / f"{name}.safetensors")
+    course.use_own_files(role, tmp_path / f"{name}:{name}.safetensors")
     image = torch.rand(1, 3, 96, 96)
     with torch.inference_mode():
         torch.testing.assert_close(course.model(role)(image), saved(image))

@@ -17,7 +17,6 @@ from coursekit.models import (
     build_untrained,
     build_zfnet,
     find_head,
-    get_part,
     layer_groups,
     put_head,
     replace_head,
@@ -261,7 +260,7 @@ def test_heads_that_do_not_fit_are_refused(make, head, error, words):
         put_head(make(), head)
 
 
-# --- untrained, names ---------------------------------------------------------------------
+# --- untrained, groups --------------------------------------------------------------------
 
 
 def test_every_weight_is_drawn_anew_and_the_seed_decides():
@@ -282,11 +281,6 @@ def test_every_weight_is_drawn_anew_and_the_seed_decides():
 def test_a_parameter_that_no_layer_draws_is_named():
     with pytest.raises(SettingsError, match="'cls_token' of VisionTransformer"):
         build_untrained(timm.create_model("test_vit"), seed=0)
-
-
-def test_a_name_that_does_not_exist_is_answered_with_close_ones():
-    with pytest.raises(SettingsError, match=r"no layer 'lineer'\. Close names: 'linear'"):
-        get_part(small(), "lineer")
 
 
 def test_groups_are_layers_with_their_normalization_and_blocks():

@@ -11,7 +11,6 @@ from torch import nn
 
 from coursekit.errors import SettingsError
 from coursekit.models import (
-    build_from_file,
     build_from_state,
     build_from_timm_files,
     read_state,
@@ -52,7 +51,7 @@ class Trap:
 
 def test_code_in_a_file_is_not_run(tmp_path):
     torch.save({"fc.weight": Trap(tmp_path / "sprung")}, tmp_path / "resnet18.pth")
-    for read in (read_state, build_from_file, build_from_timm_files):
+    for read in (read_state, build_from_timm_files):
         with pytest.raises(
             SettingsError, match=r"cannot be read as weights.*state_dict\(\)"
         ):
@@ -128,31 +127,11 @@ def test_the_configuration_is_torchvisions():
     assert (config["mean"], config["std"]) == (tuple(wants.mean), tuple(wants.std))
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        "squeezenet1_1:mine.pth",
-        "squeezenet1_1:{folder}/mine.pth",
-        "{folder}/squeezenet1_1:mine.pth",
-        "squeezenet1_1-f37072fd.pth",
-    ],
-)
-def test_the_name_stands_before_the_file_or_begins_its_name(tmp_path, monkeypatch, given):
-    monkeypatch.chdir(tmp_path)
-    model = make("squeezenet1_1")
-    for name in ("mine.pth", "squeezenet1_1-f37072fd.pth"):
-        torch.save(model.state_dict(), tmp_path / name)
-    built = build_from_file(given.format(folder=tmp_path))
-    assert torch.equal(built(IMAGE), model(IMAGE))
-
-
 def test_a_file_without_a_name_is_the_courses_net(tmp_path):
     model = timm.create_model("coursekit_resnet8", num_classes=3).eval()
     save_file(model.state_dict(), tmp_path / "mine.safetensors")
-    for build in (build_from_file, build_from_timm_files):
-        torch.testing.assert_close(
-            build(tmp_path / "mine.safetensors")(IMAGE), model(IMAGE)
-        )
+    built = build_from_timm_files(tmp_path / "mine.safetensors")
+    torch.testing.assert_close(built(IMAGE), model(IMAGE))
 
 
 @pytest.mark.parametrize(
@@ -191,14 +170,14 @@ def own():
     [
         "test_resnet.r160_in1k.safetensors",
         "test_resnet_ra-37913777.pth",
-        "test_resnet:mine.pth",
+        "Test_ResNet-mine.pth",
     ],
 )
 def test_a_file_of_timms_is_built_and_makes_variants(tmp_path, own, given):
-    file = tmp_path / given.rpartition(":")[2]
+    file = tmp_path / given
     save = save_file if given.endswith("safetensors") else torch.save
     save(own.state_dict(), file)
-    built = build_from_timm_files(tmp_path / given)
+    built = build_from_timm_files(file)
     torch.testing.assert_close(built(IMAGE), own(IMAGE))
     config = built.pretrained_cfg
     assert (config["num_classes"], config["file"]) == (5, str(file))
@@ -233,11 +212,12 @@ def test_a_folder_as_timm_shares_it_is_built(tmp_path, own, weights):
 
 def test_weights_that_do_not_fit_timms_are_refused(tmp_path, own):
     body = {k: v for k, v in own.state_dict().items() if not k.startswith("fc")}
-    for given in ("resnet18:mine.pth", "mine.pth"):
-        torch.save(body, tmp_path / "mine.pth")
+    torch.save(body, tmp_path / "mine.pth")
+    for name in ("resnet18", None):
         with pytest.raises(SettingsError, match=r"do not fit timm's .*as in resnet18:net"):
-            build_from_timm_files(tmp_path / given)
-    assert build_from_timm_files(tmp_path / "test_resnet:mine.pth").num_classes == 0
+            build_from_timm_files(tmp_path / "mine.pth", name=name)
+    bare = build_from_timm_files(tmp_path / "mine.pth", name="test_resnet")
+    assert bare.num_classes == 0
 
 
 def test_a_folder_that_is_not_timms_is_refused(tmp_path):
