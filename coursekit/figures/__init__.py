@@ -13,17 +13,20 @@ pictures
 plots
     `plot_curves`, `plot_history`, `plot_bars`, `plot_confusion`, `plot_strategies`,
     `plot_trade_off`.
+galleries
+    `show_neighbors`, `show_predictions`, `show_receptive_field`.
 special
-    `plot_bubbles`, `plot_memory`, `show_neighbors`, `show_predictions`,
-    `show_receptive_field`.
-single
-    Of one lesson: `draw_receptive_field_of_the_eye`, `show_flattened`,
-    `plot_spectrogram`, `plot_map`, `show_similarity`, `show_retrieved`.
+    `plot_bubbles`, `plot_memory`, `plot_spectrogram`, `draw_receptive_field_of_the_eye`.
 record
     What a figure shows, as numbers and words for the tests of notebooks.
 """
 
 from coursekit.figures.base import COLORS, Figure, style
+from coursekit.figures.galleries import (
+    show_neighbors,
+    show_predictions,
+    show_receptive_field,
+)
 from coursekit.figures.pictures import (
     draw_window,
     show_augmentations,
@@ -40,20 +43,11 @@ from coursekit.figures.plots import (
     plot_strategies,
     plot_trade_off,
 )
-from coursekit.figures.single import (
-    draw_receptive_field_of_the_eye,
-    plot_map,
-    plot_spectrogram,
-    show_flattened,
-    show_retrieved,
-    show_similarity,
-)
 from coursekit.figures.special import (
+    draw_receptive_field_of_the_eye,
     plot_bubbles,
     plot_memory,
-    show_neighbors,
-    show_predictions,
-    show_receptive_field,
+    plot_spectrogram,
 )
 
 __all__ = [
@@ -66,21 +60,17 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_history",
-    "plot_map",
     "plot_memory",
     "plot_spectrogram",
     "plot_strategies",
     "plot_trade_off",
     "show_augmentations",
     "show_feature_maps",
-    "show_flattened",
     "show_images",
     "show_matrix",
     "show_neighbors",
     "show_predictions",
     "show_receptive_field",
-    "show_retrieved",
-    "show_similarity",
     "show_weights",
     "style",
 ]

@@ -174,14 +174,6 @@ def test_a_window_is_framed_and_its_sum_written():
     assert figure.texts[-1].get_text().endswith(f"7·1 + 8·({MINUS}1) = {MINUS}1")
 
 
-def test_the_strip_is_the_order_of_flatten():
-    image = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0))
-    strip = drawn(figures.show_flattened(image, title="t"))[1]
-    np.testing.assert_allclose(strip.sum(axis=-1)[0], image.flatten().numpy())
-    gray = drawn(figures.show_flattened(image[:1], title="t"))[1]
-    np.testing.assert_allclose(gray[0], image[0].flatten().numpy())
-
-
 # --- plots --------------------------------------------------------------------------------
 
 
@@ -305,25 +297,6 @@ def test_spectrograms_have_seconds_and_hertz():
     assert axes.images[0].origin == "lower"
 
 
-def test_every_point_is_drawn_in_every_panel_under_its_class_and_no_two_look_alike():
-    rng, names = np.random.default_rng(0), [str(n) for n in range(20)]
-    planes = {"PCA": rng.normal(size=(80, 2)), "t-SNE": rng.normal(size=(80, 2))}
-    labels, images = np.arange(80) % 20, rng.integers(0, 256, (80, 8, 8, 3), np.uint8)
-    figure = figures.plot_map(planes, labels, names, images=images, n_images=12, title="t")
-    for axes, plane in zip(figure.axes, planes.values(), strict=True):
-        for label, dots in enumerate(axes.collections):
-            np.testing.assert_array_equal(dots.get_offsets(), plane[labels == label])
-    looks = {
-        (to_hex(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes())
-        for dots in axes.collections
-    }
-    assert len(looks) == 20
-    figure.draw_without_rendering()
-    boxes = [box.patch.get_window_extent() for box in figure.axes[0].artists]
-    assert 3 <= len(boxes) <= 12
-    assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
-
-
 # --- bubbles ------------------------------------------------------------------------------
 
 
@@ -404,27 +377,6 @@ def test_a_receptive_field_is_framed_and_cut_at_the_border():
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (2.5, -0.5, 4, 3)
     assert not figure.axes[1].patches
     np.testing.assert_array_equal(drawn(figure)[0], np.eye(8))
-
-
-def test_every_pair_of_image_and_text_is_a_cell_with_its_number():
-    values, names = [[0.25, -0.5, 1.0], [0.0, 0.125, 0.5]], ["a disc", "a large gear", "c"]
-    axes = figures.show_similarity(values, pictures("ab"), names, title="t").axes[0]
-    assert axes.images[0].get_array().tolist() == values
-    assert texts(axes) == ["0.25", f"{MINUS}0.50", "1.00", "0.00", "0.12", "0.50"]
-    assert [label.get_text() for label in axes.get_xticklabels()] == names
-    assert len(axes.child_axes) == 2
-
-
-def test_found_images_stand_beside_their_text_in_order():
-    bank, right = pictures("ab"), [[1, 0], [0, 0]]
-    figure = figures.show_retrieved(
-        ["one", "star " * 80], bank, [[1, 0], [0, 1]], title="t", is_right=right
-    )
-    for shown, place in zip(drawn(figure), (1, 0, 0, 1), strict=True):
-        np.testing.assert_allclose(shown, bank.images[place] / 255)
-    assert frames(figure) == ["green", *["vermilion"] * 3]
-    assert figure.texts[-2].get_text() == "one"
-    assert figure.texts[-1].get_text().endswith(" …")
 
 
 # --- misuse -------------------------------------------------------------------------------
@@ -540,23 +492,8 @@ NAN = [[1.0, math.nan]]
             SettingsError,
             r"magnitude: \.abs\(\)",
         ),
-        ("plot_map", [{"a": np.eye(3)}, [0, 0, 0], "a"], {}, ShapeError, "one row a label"),
         ("show_neighbors", [pictures("ab")] * 2 + [[[0]]], {}, ShapeError, "the 2 queries"),
         ("show_receptive_field", [[-np.eye(3)]], {}, SettingsError, "not negative"),
-        (
-            "show_similarity",
-            [np.eye(3), pictures("ab"), "ab"],
-            {},
-            ShapeError,
-            "2 images and",
-        ),
-        (
-            "show_retrieved",
-            [["a"], pictures("a"), [[0], [0]]],
-            {},
-            SettingsError,
-            "of 1 texts",
-        ),
     ],
 )
 def test_misuse_is_explained(name, arguments, options, error, words):

@@ -148,16 +148,6 @@ CASES = {
     "draw_receptive_field_of_the_eye": lambda: figures.draw_receptive_field_of_the_eye(
         title="t"
     ),
-    "show_flattened": lambda: figures.show_flattened(RNG.random((32, 32, 3)), title="t"),
-    "plot_map": lambda: figures.plot_map(
-        {"PCA": RNG.normal(size=(10, 2))}, np.arange(10), CLASSES, title="t"
-    ),
-    "show_similarity": lambda: figures.show_similarity(
-        RNG.normal(size=(10, 10)), IMAGES, CLASSES, title="t"
-    ),
-    "show_retrieved": lambda: figures.show_retrieved(
-        [LONG * 3] * 4, IMAGES, RNG.integers(0, 10, (4, 6)), title="t"
-    ),
 }
 
 
