@@ -1,10 +1,10 @@
 """The head of a classifier: find it, replace it; and the groups of layers before it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from difflib import get_close_matches
-from itertools import pairwise, takewhile
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -147,30 +147,12 @@ def _head_size(head: nn.Module) -> tuple[int, int]:
 # --- replace ------------------------------------------------------------------------------
 
 
-def replace_head(
-    model: nn.Module,
-    n_classes: int,
-    *,
-    hidden: Sequence[int] = (),
-    dropout: float = 0.0,
-    seed: int,
-) -> nn.Module:
+def replace_head(model: nn.Module, n_classes: int, *, seed: int) -> nn.Module:
     """Return a copy of `model` with a new head for `n_classes`, and all else bit for bit.
 
     Auxiliary heads and the one for distillation are new, too. A head that is a 1x1
-    convolution becomes one again, as in SqueezeNet.
-
-    Parameters
-    ----------
-    model : Module
-        A classifier of torchvision, of timm, or of your own. It stays as it is.
-    n_classes : int
-    hidden : sequence of int
-        Outputs of the layers before the last one, each followed by a ReLU.
-    dropout : float, default=0.0
-        Share of the numbers that are set to zero before the last layer, in training.
-    seed : int
-        Draws the first weights.
+    convolution becomes one again, as in SqueezeNet. The model - of torchvision, of timm, or
+    of your own - stays as it is.
 
     Examples
     --------
@@ -182,14 +164,13 @@ def replace_head(
         msg = f"A head has at least one class, got n_classes={n_classes}."
         raise SettingsError(msg)
     name = find_head(model)
-    old, changed = model.get_submodule(name), _copy(model)
+    n_before, changed = _head_size(model.get_submodule(name))[1], _copy(model)
     for index, other in enumerate(other_heads(model, name)):
         with seeded(seed, "other head", index):
-            new = _make_head(model.get_submodule(other), n_classes, (), 0.0)
-        changed = _with_part(changed, other, new)
+            changed = _with_part(changed, other, _like(changed, other, n_classes))
     with seeded(seed, "head"):
-        head = _make_head(old, n_classes, hidden, dropout)
-    _tell_n_classes(changed, name, _head_size(old)[1], n_classes)
+        head = _like(changed, name, n_classes)
+    _tell_n_classes(changed, name, n_before, n_classes)
     return _with_part(changed, name, head)
 
 
@@ -277,30 +258,14 @@ def _copy(model: nn.Module) -> nn.Module:
     return deepcopy(model, memo)
 
 
-def _make_head(
-    old: nn.Module, n_classes: int, hidden: Sequence[int], dropout: float
-) -> nn.Module:
-    """Return new layers in the place of `old`: its inputs, device, type and mode."""
-    sample = _head_layers(old)[0]
-    layers = OrderedDict()
-    for number, sizes in enumerate(pairwise([_head_size(old)[0], *hidden]), start=1):
-        layers[f"hidden{number}"] = _like(sample, *sizes)
-        layers[f"relu{number}"] = nn.ReLU()
-    if dropout:
-        layers["dropout"] = nn.Dropout(dropout)
-    n_inputs = [_head_size(old)[0], *hidden][-1]
-    layers["output"] = _like(sample, n_inputs, n_classes)
-    head = layers["output"] if len(layers) == 1 else _Head(layers)
-    return head.train(old.training)
-
-
-def _like(old: nn.Module, n_inputs: int, n_outputs: int) -> nn.Module:
-    """Return a layer of the kind of `old`, drawn on the CPU so that a seed is enough."""
-    place = "meta" if old.weight.is_meta else "cpu"
-    if isinstance(old, nn.Linear):
-        return nn.Linear(n_inputs, n_outputs, device=place).to(old.weight)
-    kind = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}[old.weight.ndim]
-    return kind(n_inputs, n_outputs, 1, device=place).to(old.weight)
+def _like(model: nn.Module, name: str, n_classes: int) -> nn.Module:
+    """Return a layer of the kind of the head `name`, drawn on the CPU: a seed is enough."""
+    old = model.get_submodule(name)
+    n_features, weight = _head_size(old)[0], _head_layers(old)[0].weight
+    kind = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}.get(weight.ndim)
+    sizes = (n_features, n_classes, 1) if kind else (n_features, n_classes)
+    new = (kind or nn.Linear)(*sizes, device="meta" if weight.is_meta else "cpu")
+    return new.to(weight).train(old.training)
 
 
 def _with_part(model: nn.Module, name: str, part: nn.Module) -> nn.Module:

@@ -44,34 +44,18 @@ TORCHVISION = {
 }
 TIMM = {
     "convnext_atto": "head.fc",
-    "crossvit_tiny_240": "head.0",
-    "cspresnet50": "head.fc",
     "deit_tiny_distilled_patch16_224": "head",
-    "edgenext_xx_small": "head.fc",
-    "efficientformer_l1": "head",
     "efficientnet_lite0": "classifier",
-    "efficientvit_m0": "head.linear",
-    "ghostnet_050": "classifier",
     "inception_v4": "last_linear",
     "levit_128s": "head.linear",
-    "mixer_s32_224": "head",
-    "mobilenetv3_small_050": "classifier",
-    "mobilevit_xxs": "head.fc",
-    "nfnet_l0": "head.fc",
-    "regnetx_002": "head.fc",
     "repvit_m0_9": "head.head.l",
     "resnet10t": "fc",
-    "rexnet_100": "head.fc",
-    "swin_tiny_patch4_window7_224": "head.fc",
     "volo_d1_224": "head",
-    "xcit_nano_12_p16_224": "head",
 }
 OTHER_HEADS = {
     "googlenet": ("aux1.fc2", "aux2.fc2"),
     "inception_v3": ("AuxLogits.fc",),
-    "crossvit_tiny_240": ("head.1",),
     "deit_tiny_distilled_patch16_224": ("head_dist",),
-    "efficientformer_l1": ("head_dist",),
     "levit_128s": ("head_dist.linear",),
     "repvit_m0_9": ("head.head_dist.l",),
     "volo_d1_224": ("aux_head",),
@@ -147,7 +131,6 @@ def test_the_head_is_new_the_rest_bit_equal_and_the_last_group_the_head(name, he
     assert f"{head}.weight" in groups[-1].parameters
 
 
-@pytest.mark.parametrize("hidden", [(), (6, 5)])
 @pytest.mark.parametrize(
     ("make", "side"),
     [
@@ -158,13 +141,12 @@ def test_the_head_is_new_the_rest_bit_equal_and_the_last_group_the_head(name, he
         (lambda: build_lenet((3, 32, 32), 3, seed=0), 32),
     ],
 )
-def test_logits_have_the_asked_number(make, side, hidden):
+def test_logits_have_the_asked_number(make, side):
     images = torch.rand(2, 3, side, side)
-    model = replace_head(make(), 7, hidden=hidden, dropout=0.2, seed=0).eval()
+    model = replace_head(make(), 7, seed=0).eval()
     assert model(images).shape == (2, 7)
     again = replace_head(model, 4, seed=0).eval()
     assert again(images).shape == (2, 4)
-    assert not any("hidden1" in name for name in state(again))
 
 
 def test_the_seed_alone_decides_its_weights():
@@ -175,11 +157,9 @@ def test_the_seed_alone_decides_its_weights():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_it_has_layers_type_and_mode_as_asked():
-    changed = replace_head(small().double().eval(), 5, hidden=(8,), dropout=0.3, seed=0)
-    kinds = [type(layer).__name__ for layer in changed.linear]
-    assert kinds == ["Linear", "ReLU", "Dropout", "Linear"]
-    assert {p.dtype for p in changed.linear.parameters()} == {torch.float64}
+def test_it_has_the_type_and_mode_of_the_old_one():
+    changed = replace_head(small().double().eval(), 5, seed=0)
+    assert changed.linear.weight.dtype == torch.float64
     assert not any(module.training for module in changed.modules())
 
 
