@@ -91,6 +91,7 @@ class Inception(nn.Module):
         n_pool: int,
     ) -> None:
         super().__init__()
+        self.out_channels = n_1x1 + n_3x3[1] + n_5x5[1] + n_pool
         self.branch_1x1 = _conv_relu(in_channels, n_1x1, kernel=1)
         self.branch_3x3 = nn.Sequential(
             _conv_relu(in_channels, n_3x3[0], kernel=1), _conv_relu(*n_3x3, kernel=3)
