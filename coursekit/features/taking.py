@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from coursekit.errors import CourseError, DataError, SettingsError, ShapeError
-from coursekit.models.heads import find_head
-from coursekit.models.names import get_part
+from coursekit.models.heads import find_head, get_part
 
 __all__ = ["Place", "Pool", "Taker", "find_place"]
 

@@ -1,38 +1,168 @@
-"""Place panels without ticks side by side, each with its caption, at exact sizes.
+"""Panels without ticks side by side, and the arrays that are drawn on them.
 
-Nothing here knows what the panels show. Sizes are inches.
+Sizes are inches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from coursekit.errors import SettingsError
-from coursekit.figures.figure import Figure
-from coursekit.figures.style import FONT_SIZES, PAGE_WIDTH, PIXELS_PER_INCH, style
-from coursekit.figures.text import text_height, text_width, wrap_text
+from coursekit.errors import SettingsError, ShapeError
+from coursekit.figures.base import (
+    FONT_SIZES,
+    PAGE_WIDTH,
+    PIXELS_PER_INCH,
+    Figure,
+    style,
+    text_height,
+    text_width,
+    wrap_text,
+)
 
-__all__ = ["Panels", "choose_columns", "make_panels", "panel_width"]
-
-_MARGIN = 0.12
-_GAP = 0.14
+_PANEL_MARGIN, _GAP = 0.12, 0.14
+_CAPTION = FONT_SIZES["caption"]
 _CAPTION_PAD = 0.05
 _LEAST_WIDTH = 4.0  # so that a title of some words fits on two lines
-_BAR_ROOM = 0.95  # a color bar, its numbers and its label
-_BAR_WIDTH = 0.15
-_LEAST_BAR = 1.0  # inches of height
-_SIZE = FONT_SIZES["caption"]
+_BAR_ROOM, _BAR_WIDTH, _LEAST_BAR = (
+    0.95,
+    0.15,
+    1.0,
+)  # a color bar with its numbers; its height
 
 
-@dataclass(frozen=True)
-class Panels:
-    """A figure and its panels."""
+# --- arrays -------------------------------------------------------------------------------
+
+
+def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray:
+    """Return tensors, lists or arrays as an array of finite numbers with `n_axes` axes.
+
+    Examples
+    --------
+    >>> as_array([[1, 2]], name="matrix", n_axes=2)
+    array([[1, 2]])
+    """
+    array = _to_numpy(values)
+    if array.size == 0 or (n_axes is not None and array.ndim != n_axes):
+        wanted = "" if n_axes is None else f"{n_axes}-D and "
+        msg = f"{name} must be {wanted}not empty, got an array of shape {array.shape}."
+        raise ShapeError(msg)
+    if array.dtype.kind not in "biuf":
+        remedy = " Draw its magnitude: .abs()." if array.dtype.kind == "c" else ""
+        msg = f"{name} must hold real numbers, got {array.dtype}.{remedy}"
+        raise SettingsError(msg)
+    n_bad = array.size - np.count_nonzero(np.isfinite(array))
+    if n_bad:
+        msg = (
+            f"{name} must hold finite numbers, got {n_bad} of {array.size} that are NaN or "
+            "infinite. Find where they come from, or leave them out."
+        )
+        raise SettingsError(msg)
+    return array
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):  # a tensor; torch itself is not needed here
+        values = values.detach().cpu().resolve_conj().resolve_neg()
+        return (
+            values.double() if values.is_floating_point() else values
+        ).numpy()  # bfloat16
+    if isinstance(values, (list, tuple)) and any(hasattr(v, "detach") for v in values):
+        values = [_to_numpy(value) for value in values]
+    return np.asarray(values)
+
+
+def as_image(image: Any, *, value_range: Any = None, name: str) -> np.ndarray:
+    """Return one image ready to be drawn: brightness from 0 to 1, color last.
+
+    Parameters
+    ----------
+    image : Tensor or array of shape (height, width), (height, width, channels) or \
+(channels, height, width)
+        With 1, 3 or 4 channels. Where both readings fit, a tensor has its channels first
+        and an array last. Bytes run from 0 to 255.
+    value_range : (float, float) or "each", optional
+        The values drawn as black and as white; needed for numbers outside 0 to 1. With
+        ``"each"``, the image's own smallest and largest.
+    name : str
+        What to call the image in a message.
+    """
+    array = pixels = as_array(image, name=name)
+    if array.ndim == 3:
+        fits_first, fits_last = array.shape[0] in {1, 3, 4}, array.shape[2] in {1, 3, 4}
+        if fits_first and (hasattr(image, "detach") or not fits_last):
+            pixels, fits_last = np.moveaxis(array, 0, 2), True
+        pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    if array.ndim not in (2, 3) or (array.ndim == 3 and not fits_last):
+        msg = (
+            "An image has shape (height, width), (height, width, channels) or (channels, "
+            f"height, width) with 1, 3 or 4 channels; {name} has shape {array.shape}. Draw "
+            "single channels one by one, or a feature map with show_matrix."
+        )
+        raise ShapeError(msg)
+    low, high = float(pixels.min()), float(pixels.max())
+    if value_range == "each":
+        value_range = (low, high) if low < high else (low, low + 1)
+    if value_range is not None:
+        black, white = value_range
+        return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
+    if pixels.dtype == np.uint8:
+        return pixels / 255
+    if low < -1e-3 or high > 1 + 1e-3:
+        msg = (
+            f"An image holds bytes from 0 to 255, or numbers from 0 to 1; {name} has "
+            f"{array.dtype} from {low:.3g} to {high:.3g}. Say which values are black and "
+            f"white, as in value_range=(0, 255), or draw it with show_matrix."
+        )
+        raise SettingsError(msg)
+    return pixels.astype(float).clip(0, 1)
+
+
+def as_images(images: Any, *, name: str) -> list[Any]:
+    """Return a list of images from an ImageSet, a list, a stack, or a single image.
+
+    Three axes are one image in color if the channels are where `as_image` looks for them, and
+    a stack of gray images otherwise.
+    """
+    images = getattr(images, "images", images)
+    n_axes = getattr(images, "ndim", None)
+    is_single = n_axes == 2
+    if n_axes is None and not hasattr(images, "__iter__"):  # PIL's images
+        is_single = True
+    elif n_axes == 3:
+        n_channels = images.shape[0 if hasattr(images, "detach") else -1]
+        is_byte = str(images.dtype).endswith("uint8")  # with transparency, that is
+        is_single = n_channels in ({1, 3, 4} if is_byte else {1, 3})
+    items = [images] if is_single else list(images)
+    if not items:
+        msg = f"{name} must hold at least one item, got none."
+        raise ShapeError(msg)
+    return items
+
+
+def check_captions(captions: Sequence[str] | None, n_items: int, *, name: str) -> list[str]:
+    """Return one caption an item; empty ones when there are none."""
+    if captions is None:
+        return [""] * n_items
+    captions = [captions] if isinstance(captions, str) else [str(text) for text in captions]
+    if len(captions) != n_items:
+        msg = (
+            f"captions must hold one text for each of the {n_items} {name}, got "
+            f"{len(captions)}. Cut both to the same length."
+        )
+        raise ShapeError(msg)
+    return captions
+
+
+# --- panels -------------------------------------------------------------------------------
+
+
+class Panels(NamedTuple):
+    """A figure and its panels, in the order of the sizes."""
 
     figure: Figure
     axes: list[Axes]
-    """One panel each, in the order of the sizes."""
 
     def add_color_bar(self, mappable: Any, *, label: str = "") -> None:
         """Draw the color bar that belongs to `mappable` in the room kept for it."""
@@ -43,45 +173,35 @@ class Panels:
         bottom = min(bottom, top - _LEAST_BAR / height)
         left = max(box.x1 for box in boxes) + 0.12 / width
         with style():
-            bar_axes = self.figure.add_axes(
-                (left, bottom, _BAR_WIDTH / width, top - bottom)
-            )
+            place = (left, bottom, _BAR_WIDTH / width, top - bottom)
+            bar_axes = self.figure.add_axes(place)
             bar = self.figure.colorbar(mappable, cax=bar_axes)
             bar.outline.set_visible(False)
             bar.set_label(label)
             bar_axes.grid(visible=False)
 
 
-def choose_columns(
-    captions: Sequence[str], *, n_columns: int | None, most: int, max_width: float
-) -> int:
-    """Return how many panels stand in a row: few enough that captions take three lines.
+def panel_width(n_columns: int, *, color_bar: bool = False) -> float:
+    """Return the inches that each of `n_columns` panels can take on a page."""
+    room = PAGE_WIDTH - 2 * _PANEL_MARGIN - (_BAR_ROOM if color_bar else 0)
+    return (room - _GAP * (n_columns - 1)) / n_columns
 
-    Raises
-    ------
-    SettingsError
-        If `n_columns` is below 1.
-    """
+
+def choose_columns(
+    captions: Sequence[str], n_columns: int | None = None, *, most: int, max_width: float
+) -> int:
+    """Return how many panels stand in a row: few enough that captions take three lines."""
     n_panels = len(captions)
     if n_columns is not None:
-        if n_columns < 1:
-            msg = f"n_columns must be at least 1, got {n_columns}."
-            raise SettingsError(msg)
         return min(n_columns, n_panels)
     n_rows = -(-n_panels // most)
     n_columns = -(-n_panels // n_rows)
     while n_columns > 2:
         width = min(max_width, panel_width(n_columns))
-        if max(wrap_text(c, width, size=_SIZE).count("\n") for c in captions) <= 2:
+        if max(wrap_text(c, width, size=_CAPTION).count("\n") for c in captions) <= 2:
             break
         n_columns -= 1
     return n_columns
-
-
-def panel_width(n_columns: int, *, color_bar: bool = False) -> float:
-    """Return the inches that each of `n_columns` panels can take on a page."""
-    room = PAGE_WIDTH - 2 * _MARGIN - (_BAR_ROOM if color_bar else 0)
-    return (room - _GAP * (n_columns - 1)) / n_columns
 
 
 def make_panels(
@@ -94,107 +214,77 @@ def make_panels(
     footer: str = "",
     pixels_per_inch: int = PIXELS_PER_INCH,
 ) -> Panels:
-    """Return a figure with one panel for each of `sizes`, row by row.
+    """Return a figure with a panel without ticks for each (width, height) of `sizes`.
 
-    Parameters
-    ----------
-    sizes : sequence of (width, height)
-        Inches. Panels of a column share its width, panels of a row their upper edge.
-    captions : sequence of str
-        One a panel, wrapped to the column's width.
-    title : str
-    n_columns : int
-    color_bar : bool, default=False
-        Keep room at the right for `Panels.add_color_bar`.
-    footer : str
-        Text under the panels, its lines broken by the caller.
-    pixels_per_inch : int, default=160
-        Pixels stored; see `Figure`.
-
-    Returns
-    -------
-    Panels
-
-    Raises
-    ------
-    SettingsError
-        If the panels are wider than a page.
+    Panels of a column share its width, to which captions are wrapped; panels of a row share
+    their upper edge. `color_bar` keeps room at the right; `footer` is a text below.
     """
     rows = [
         range(i, min(i + n_columns, len(sizes))) for i in range(0, len(sizes), n_columns)
     ]
-    widths = _column_widths(sizes, captions, rows)
+    widths = []  # of columns: of the widest panel, or a little more for a caption's word
+    for column in range(len(rows[0])):
+        members = [row[column] for row in rows if column < len(row)]
+        words = " ".join(captions[i] for i in members).split()
+        word = max((text_width(word, size=_CAPTION) for word in words), default=0)
+        widths.append(
+            max(
+                max(sizes[i][0] for i in members), min(word, 1.2, panel_width(len(rows[0])))
+            )
+        )
     captions = [
-        wrap_text(text, widths[i % n_columns], size=_SIZE)
+        wrap_text(text, widths[i % n_columns], size=_CAPTION)
         for i, text in enumerate(captions)
     ]
     caption_heights = [max(_caption_height(captions[i]) for i in row) for row in rows]
     heights = [max(sizes[i][1] for i in row) for row in rows]
     if color_bar:
         heights[-1] += max(0.0, _LEAST_BAR - sum(heights))
-    bar = _BAR_ROOM if color_bar else 0.0
-    content = sum(widths) + _GAP * (len(widths) - 1) + 2 * _MARGIN + bar
+    content = sum(widths) + _GAP * (len(widths) - 1) + 2 * _PANEL_MARGIN
+    content += _BAR_ROOM if color_bar else 0.0
     titled = min(text_width(title, size=FONT_SIZES["title"], weight="bold") + 0.3, 6.0)
-    noted = text_width(footer, size=_SIZE) + 2 * _MARGIN
+    noted = text_width(footer, size=_CAPTION) + 2 * _PANEL_MARGIN
     width = max(content, titled, noted, _LEAST_WIDTH)
-    body = sum(heights) + sum(caption_heights) + _GAP * (len(rows) - 1) + _MARGIN
-    footer_height = _caption_height(footer) and _caption_height(footer) + _GAP
-    body += footer_height
+    body = sum(heights) + sum(caption_heights) + _GAP * (len(rows) - 1) + _PANEL_MARGIN
+    body += _caption_height(footer) and _caption_height(footer) + _GAP
     title_height = Figure(width=width, height=1, title=title, layout="none").title_height
+    height = body + title_height
     figure = Figure(
         width=width,
-        height=body + title_height,
+        height=height,
         title=title,
         layout="none",
         pixels_per_inch=pixels_per_inch,
     )
     if footer:
-        place = (_MARGIN / width, _MARGIN / figure.get_figheight())
-        figure.text(*place, footer, fontsize=_SIZE, va="bottom", linespacing=1.15)
-    axes = []
-    top = body
-    for row, height, caption_height in zip(rows, heights, caption_heights, strict=True):
+        place = (_PANEL_MARGIN / width, _PANEL_MARGIN / height)
+        figure.text(*place, footer, fontsize=_CAPTION, va="bottom", linespacing=1.15)
+    panels, top = [], body
+    for row, row_height, caption_height in zip(rows, heights, caption_heights, strict=True):
         top -= caption_height
-        left = _MARGIN
+        left = _PANEL_MARGIN
         for column, i in enumerate(row):
-            axes.append(_add_panel(figure, left, top, sizes[i], captions[i]))
+            wide, high = sizes[i]
+            box = (left / width, (top - high) / height, wide / width, high / height)
+            panels.append(_add_panel(figure, box, captions[i]))
             left += widths[column] + _GAP
-        top -= height + _GAP
-    return Panels(figure, axes)
+        top -= row_height + _GAP
+    return Panels(figure, panels)
 
 
-def _add_panel(
-    figure: Figure, left: float, top: float, size: tuple[float, float], caption: str
-) -> Axes:
-    width, height = figure.get_size_inches()
-    box = (left / width, (top - size[1]) / height, size[0] / width, size[1] / height)
+def _add_panel(figure: Figure, box: tuple[float, ...], caption: str) -> Axes:
     with style():
         axes = figure.add_axes(box)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
         axes.spines[:].set(visible=True, linewidth=0.6, color="#999999")
         if caption:
-            pad = _CAPTION_PAD * 72
-            axes.set_title(caption, loc="left", pad=pad, fontsize=_SIZE, linespacing=1.15)
+            text = {"fontsize": _CAPTION, "linespacing": 1.15, "pad": _CAPTION_PAD * 72}
+            axes.set_title(caption, loc="left", **text)
     return axes
-
-
-def _column_widths(
-    sizes: Sequence[tuple[float, float]], captions: Sequence[str], rows: Sequence[range]
-) -> list[float]:
-    """Columns are as wide as their widest panel, or a little wider for a caption's word."""
-    widths = []
-    room = panel_width(len(rows[0]))
-    for column in range(len(rows[0])):
-        members = [row[column] for row in rows if column < len(row)]
-        words = " ".join(captions[i] for i in members).split()
-        widest_word = max((text_width(word, size=_SIZE) for word in words), default=0)
-        panel = max(sizes[i][0] for i in members)
-        widths.append(max(panel, min(widest_word, 1.2, room)))
-    return widths
 
 
 def _caption_height(caption: str) -> float:
     if not caption:
         return 0.0
-    return (caption.count("\n") + 1) * 1.15 * text_height(_SIZE) + _CAPTION_PAD
+    return (caption.count("\n") + 1) * 1.15 * text_height(_CAPTION) + _CAPTION_PAD

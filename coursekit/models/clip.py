@@ -1,139 +1,139 @@
-"""Open a CLIP by open_clip's own calls, and say clearly what does not fit.
-
-A CLIP is three things that belong together: the model, what prepares images for it, and what
-makes tokens of texts. Nothing here knows of roles or downloads.
-"""
+"""Open a CLIP by open_clip's own calls: model, preprocess and a tokenizer that warns."""
 
 import logging
+import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from coursekit.errors import SettingsError, ShapeError
-from coursekit.models.clip_texts import CheckedTokenizer
-from coursekit.models.state_files import read_state
+from coursekit.errors import SettingsError
+from coursekit.models.states import read_state
 
 __all__ = [
-    "CheckedPreprocess",
+    "CheckedTokenizer",
     "Clip",
     "ClipSource",
+    "TextWarning",
     "find_clip",
     "model_configuration",
     "open_clip_source",
 ]
 
 _CONFIG = "open_clip_config.json"
-_WORDS = "words.txt.gz"
-_READABLE = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "YCbCr", "HSV")
+_MOST_NAMED = 5
 
 
-class Clip(NamedTuple):
-    """A model of images and texts, with what belongs to it.
+class TextWarning(UserWarning):
+    """A text is not read as it stands: words are unknown, or it is too long."""
+
+
+class CheckedTokenizer:
+    """A tokenizer of open_clip that warns of what it cannot read.
 
     Parameters
     ----------
-    model : Module
-        In evaluation mode: ``encode_image``, ``encode_text``, ``logit_scale``.
-    preprocess : CheckedPreprocess
-        From one PIL image to a Tensor of shape (3, height, width).
-    tokenizer : CheckedTokenizer
-        From texts to a Tensor of shape (n_texts, n_tokens).
+    tokenizer : callable
+        What ``open_clip.get_tokenizer`` returns; its attributes and methods are this one's.
+    is_word_level : bool
+        Whether every word that it knows is one token. Others are spelled with letters, which
+        mean nothing to a model that was never shown any.
+
+    Examples
+    --------
+    >>> import open_clip
+    >>> tokenizer = CheckedTokenizer(open_clip.get_tokenizer("ViT-B-32"), is_word_level=False)
+    >>> tokenizer("a star").shape
+    torch.Size([1, 77])
     """
 
+    def __init__(self, tokenizer: Any, *, is_word_level: bool) -> None:
+        self.tokenizer, self.is_word_level = tokenizer, is_word_level
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "tokenizer":  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.tokenizer, name)
+
+    def __repr__(self) -> str:
+        kind = "words" if self.is_word_level else "parts of words"
+        return f"CheckedTokenizer({kind}, {self.context_length} tokens a text)"
+
+    def __call__(
+        self, texts: str | Sequence[str], context_length: int | None = None
+    ) -> Tensor:
+        """Return the tokens, (n_texts, context_length); a `TextWarning` says what is lost."""
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not all(isinstance(text, str) for text in texts):
+            msg = f"A tokenizer reads texts, got {texts!r:.80}."
+            raise SettingsError(msg)
+        unknown = self.find_unknown(texts)
+        if unknown:
+            more = f" and {len(unknown) - _MOST_NAMED} more" * (len(unknown) > _MOST_NAMED)
+            msg = (
+                f"The model knows no word {', '.join(map(repr, unknown[:_MOST_NAMED]))}{more}: "
+                "the rest of the text is read, these say nothing to it. Use words of its "
+                "captions."
+            )
+            warnings.warn(TextWarning(msg), stacklevel=2)
+        length = context_length or self.context_length
+        long = [text for text in texts if len(self.encode(text)) > length - 2]
+        if long:
+            more = f", like {len(long) - 1} more texts" * (len(long) > 1)
+            msg = (
+                f"{long[0]!r} is longer than {length} tokens, start and end included, and is "
+                f"cut off there{more}. Shorten it."
+            )
+            warnings.warn(TextWarning(msg), stacklevel=2)
+        return self.tokenizer(texts, context_length=length)
+
+    def find_unknown(self, texts: Sequence[str]) -> list[str]:
+        """Return the words that it does not know, each once; parts of words spell everything."""
+        if not self.is_word_level:
+            return []
+        words = dict.fromkeys(
+            w for text in texts for w in re.findall(r"\w+|[^\w\s]+", text)
+        )
+        # Letters are tokens too, but of them only "a" is a word.
+        return [
+            word
+            for word in words
+            if len(self.encode(word)) != 1 or (len(word) == 1 and word.lower() != "a")
+        ]
+
+
+class Clip(NamedTuple):
+    """A model of images and texts, what prepares a PIL image for it, and what reads texts."""
+
     model: nn.Module
-    preprocess: "CheckedPreprocess"
+    preprocess: Any
     tokenizer: CheckedTokenizer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipSource:
-    """What open_clip's calls take to open a CLIP.
-
-    Parameters
-    ----------
-    model : dict
-        For ``open_clip.create_model_and_transforms(**source.model)``.
-    tokenizer : dict
-        For ``open_clip.get_tokenizer(**source.tokenizer)``.
-    """
+    """Arguments of ``open_clip.create_model_and_transforms`` and of ``get_tokenizer``."""
 
     model: dict[str, Any]
     tokenizer: dict[str, Any]
 
 
-class CheckedPreprocess:
-    """What prepares an image, with a clear word about what is no image.
-
-    Parameters
-    ----------
-    preprocess : callable
-        The transform for evaluation that open_clip returns.
-    """
-
-    def __init__(self, preprocess: Any) -> None:
-        self.preprocess = preprocess
-
-    def __repr__(self) -> str:
-        return repr(self.preprocess)
-
-    def __call__(self, image: Image.Image) -> Tensor:
-        """Return the image as the model wants it.
-
-        Parameters
-        ----------
-        image : PIL.Image.Image
-            Of any size; gray and palette images become colored ones.
-
-        Returns
-        -------
-        Tensor of shape (3, height, width), float32
-
-        Raises
-        ------
-        ShapeError
-            If it is no PIL image.
-        SettingsError
-            If its mode is not one of 8 bits, such as ``"F"`` or ``"I;16"``.
-        """
-        if not isinstance(image, Image.Image):
-            shape = f" of shape {tuple(image.shape)}" if hasattr(image, "shape") else ""
-            msg = (
-                f"preprocess takes one PIL image, got {type(image).__name__}{shape}. Make one "
-                "of an array of shape (height, width, 3), uint8: PIL.Image.fromarray(array). "
-                "For whole sets of images: embed_images(model, images)."
-            )
-            raise ShapeError(msg)
-        if image.mode not in _READABLE:
-            msg = (
-                f"preprocess takes images with 8 bits a channel, got mode {image.mode!r}. Bring "
-                'its values to 0 .. 255 first: PIL.Image.fromarray(array.astype("uint8")).'
-            )
-            raise SettingsError(msg)
-        return self.preprocess(image)
-
-
 def find_clip(path: str | Path, *, architecture: str) -> ClipSource:
-    """Return how to open a folder or a file.
+    """Return how to open a folder as open_clip writes it, or a file of weights.
 
     Parameters
     ----------
     path : path-like
-        A folder as open_clip writes it, with ``open_clip_config.json`` and weights (and, for a
-        tokenizer of its own, ``words.txt.gz``); or a file of weights alone.
+        A folder holds ``open_clip_config.json`` and weights (and, for a tokenizer of its own,
+        ``words.txt.gz``).
     architecture : str
         Of a file of weights, such as ``"ViT-B-32-quickgelu"``.
-
-    Returns
-    -------
-    ClipSource
 
     Raises
     ------
@@ -143,23 +143,19 @@ def find_clip(path: str | Path, *, architecture: str) -> ClipSource:
     path = Path(path).expanduser().absolute()
     if path.is_file():
         options: dict[str, Any] = {"model_name": architecture, "pretrained": str(path)}
-        if is_torchscript(path):
+        if _is_torchscript(path):
             options["weights_only"] = False
         return ClipSource(model=options, tokenizer={"model_name": architecture})
-    if not (path / _CONFIG).is_file():
+    endings = (".safetensors", ".bin", ".pth")
+    if not (path / _CONFIG).is_file() or not any(
+        file.suffix in endings for file in path.iterdir()
+    ):
         msg = (
-            f"There is no CLIP at {path}. It is a folder with {_CONFIG} and weights, or a file "
-            f"with the weights of {architecture}."
+            f"There is no CLIP at {path}. It is a folder with {_CONFIG} and weights "
+            f"(*.safetensors), or a file with the weights of {architecture}."
         )
         raise SettingsError(msg)
-    weights = [
-        file for end in ("safetensors", "bin", "pth") for file in path.glob(f"*.{end}")
-    ]
-    if not weights:
-        msg = f"The folder {path} has {_CONFIG}, but no weights (*.safetensors) beside it."
-        raise SettingsError(msg)
-    name = f"local-dir:{path}"
-    words = path / _WORDS
+    name, words = f"local-dir:{path}", path / "words.txt.gz"
     tokenizer = {"bpe_path": str(words)} if words.is_file() else {}
     return ClipSource(
         model={"model_name": name}, tokenizer={"model_name": name, **tokenizer}
@@ -167,15 +163,7 @@ def find_clip(path: str | Path, *, architecture: str) -> ClipSource:
 
 
 def open_clip_source(source: ClipSource) -> Clip:
-    """Return model, preprocess and tokenizer, opened by open_clip.
-
-    Parameters
-    ----------
-    source : ClipSource
-
-    Returns
-    -------
-    Clip
+    """Return model (in evaluation mode), preprocess and tokenizer, opened by open_clip.
 
     Raises
     ------
@@ -184,51 +172,34 @@ def open_clip_source(source: ClipSource) -> Clip:
     """
     import open_clip
 
-    import coursekit.models.shipped_nets  # noqa: F401 - tells timm of the course's nets
+    import coursekit.models.shipped  # noqa: F401 - tells timm of the course's net
 
     options = dict(source.model)
     path = options.pop("pretrained", None)
     options.pop("weights_only", None)
-    is_folder = path is None
     try:
         with _quiet():
             model, _, preprocess = open_clip.create_model_and_transforms(**options)
-        if not is_folder:
+        if path is not None:
             model.load_state_dict(_read(Path(path), model))
     except (RuntimeError, ValueError, OSError, KeyError) as error:
         what = options["model_name"].removeprefix("local-dir:")
-        reason = " ".join(str(error).split())[:300]
         msg = (
-            f"{path or what} does not hold what {'its configuration' if is_folder else what} "
-            f"needs: {reason}. Take weights and configuration of one and the same model."
+            f"{path or what} does not hold what {'its configuration' if path is None else what}"
+            f" needs: {' '.join(str(error).split())[:300]}. Take weights and configuration of "
+            "one and the same model."
         )
         raise SettingsError(msg) from error
     model.pretrained_cfg = model_configuration(model)
     tokenizer = open_clip.get_tokenizer(**source.tokenizer)
+    is_word_level = "bpe_path" in source.tokenizer
     return Clip(
-        model.eval(),
-        CheckedPreprocess(preprocess),
-        CheckedTokenizer(tokenizer, is_word_level="bpe_path" in source.tokenizer),
+        model.eval(), preprocess, CheckedTokenizer(tokenizer, is_word_level=is_word_level)
     )
 
 
 def model_configuration(model: nn.Module) -> dict[str, Any]:
-    """Return which images a model of open_clip wants, in timm's words.
-
-    Parameters
-    ----------
-    model : Module
-
-    Returns
-    -------
-    dict
-        ``input_size``, ``mean``, ``std``, ``interpolation``.
-
-    Raises
-    ------
-    SettingsError
-        If it is no such model.
-    """
+    """Return which images a model of open_clip wants, in timm's words."""
     wants = getattr(getattr(model, "visual", None), "preprocess_cfg", None)
     if wants is None:
         msg = (
@@ -246,7 +217,7 @@ def model_configuration(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def is_torchscript(path: Path) -> bool:
+def _is_torchscript(path: Path) -> bool:
     """Whether a file is a whole program with weights in it, as OpenAI's are."""
     if not zipfile.is_zipfile(path):
         return False
@@ -255,7 +226,7 @@ def is_torchscript(path: Path) -> bool:
 
 
 def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    if not is_torchscript(path):
+    if not _is_torchscript(path):
         return read_state(path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)

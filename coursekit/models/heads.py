@@ -1,31 +1,39 @@
-"""Find the layer of a classifier that makes the logits.
+"""The head of a classifier: find it, replace it; and the groups of layers before it."""
 
-Nothing here changes a model, or knows what its logits mean.
-"""
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from difflib import get_close_matches
+from itertools import takewhile
+from typing import Any, NamedTuple
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from torch import Tensor, nn
 
-from torch import nn
-
-from coursekit.errors import SettingsError
+from coursekit.errors import SettingsError, ShapeError
+from coursekit.seeds import seeded
 
 __all__ = [
-    "Head",
-    "HeadSize",
-    "configured_heads",
+    "LayerGroup",
+    "build_untrained",
+    "close_names",
     "find_head",
-    "head_layers",
-    "head_size",
-    "is_head_layer",
+    "get_part",
+    "layer_groups",
+    "other_heads",
+    "put_head",
+    "replace_head",
 ]
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _USUAL_NAMES = ("fc", "classifier", "head", "heads")
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # these, not their subclasses
+_MOST = 0.9  # a module that holds more of all parameters is the body: it is looked into
 
 
-class Head(nn.Sequential):
+class _Head(nn.Sequential):
     """Layers that stand together in the place of a head, so that they are found together."""
+
+
+# --- find ---------------------------------------------------------------------------------
 
 
 def find_head(model: nn.Module) -> str:
@@ -33,20 +41,9 @@ def find_head(model: nn.Module) -> str:
 
     timm's models say it themselves, in ``pretrained_cfg["classifier"]`` or by
     ``get_classifier()``. Elsewhere it is the last linear layer or 1x1 convolution of the part
-    called ``fc``, ``classifier``, ``head`` or ``heads``, or else of the whole model.
-
-    Parameters
-    ----------
-    model : Module
-        A classifier of torchvision, of timm, or of your own. A second head that only helps
-        the training (GoogLeNet's auxiliary ones, the head for distillation) is not meant.
-
-    Returns
-    -------
-    str
-        For ``model.get_submodule``: an `nn.Linear`, or a 1x1 convolution as in SqueezeNet.
-        Where several layers stand in the place of one - made by `replace_head`, or an
-        `nn.Sequential` called ``fc`` or ``head`` - it names all of them.
+    called ``fc``, ``classifier``, ``head`` or ``heads``, or else of the whole model. Where
+    several layers stand in the place of one, it names all of them. A second head that only
+    helps the training (GoogLeNet's, the one for distillation) is not meant.
 
     Raises
     ------
@@ -58,88 +55,69 @@ def find_head(model: nn.Module) -> str:
     >>> find_head(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)))
     '2'
     """
-    empty = []
-    for place in _places(model):
-        part = model.get_submodule(place.name)
-        if found := [name for name, layer in part.named_modules() if is_head_layer(layer)]:
-            if place.is_whole and isinstance(part, nn.Sequential):
-                return place.name
-            return _outermost(model, f"{place.name}.{found[-1]}".strip("."))
-        empty.append(f"its {place.name!r} is {_short(part)}")
-    raise _no_head(model, empty[0] if empty else "its last layer with weights is neither")
+    why = ""
+    for name, is_whole in _places(model):
+        part = model.get_submodule(name)
+        if layers := [n for n, layer in part.named_modules() if _is_head_layer(layer)]:
+            if is_whole and isinstance(part, nn.Sequential):
+                return name
+            own = f"{name}.{layers[-1]}".strip(".")
+            around = [own[:end] for end, letter in enumerate(own) if letter == "."]
+            return next(
+                (n for n in around if isinstance(model.get_submodule(n), _Head)), own
+            )
+        why = why or f"its {name!r} is {type(part).__name__}"
+    msg = (
+        "A head is a linear layer or a 1x1 convolution that makes the logits, but "
+        f"{type(model).__name__} has none that can be found: "
+        f"{why or 'its last layer with weights is neither'}."
+    )
+    raise SettingsError(msg)
 
 
-def is_head_layer(layer: nn.Module) -> bool:
-    """Return whether `layer` can make logits: linear, or a 1x1 convolution.
+def other_heads(model: nn.Module, name: str) -> list[str]:
+    """Return the heads of `model` besides `name`: for distillation, and auxiliary ones.
 
-    Examples
-    --------
-    >>> is_head_layer(nn.Linear(8, 2)), is_head_layer(nn.Conv2d(8, 2, 3))
-    (True, False)
+    The latter are the last head layers of children called ``aux...``, with as many outputs.
     """
-    if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
-        return False  # the last part of an attention
-    if isinstance(layer, _CONVOLUTIONS):
-        return set(layer.kernel_size) == {1} and layer.groups == 1
-    return isinstance(layer, nn.Linear)
+    n_classes = _head_size(model.get_submodule(name))[1]
+    found = [other for other in _configured_heads(model) if other != name]
+    for child, part in model.named_children():
+        if child.lower().startswith("aux"):
+            inner = [n for n, layer in part.named_modules() if _is_head_layer(layer)]
+            found += [f"{child}.{n}".strip(".") for n in inner[-1:]]
+    return [
+        other
+        for other in found
+        if _head_layers(part := model.get_submodule(other))
+        and _head_size(part)[1] == n_classes
+    ]
 
 
-class HeadSize(NamedTuple):
-    """What goes into a head and comes out of it."""
-
-    n_features: int
-    n_classes: int
-
-
-def head_layers(head: nn.Module) -> list[nn.Module]:
-    """Return the layers of `head` that could each be one, in order."""
-    return [layer for layer in head.modules() if is_head_layer(layer)]
-
-
-def head_size(head: nn.Module) -> HeadSize:
-    """Return the sizes of a head of one or several layers."""
-    first, *_, last = [*head_layers(head)] * 2
-    n_features = getattr(first, "in_features", None) or first.in_channels
-    return HeadSize(n_features, getattr(last, "out_features", None) or last.out_channels)
-
-
-class _Place(NamedTuple):
-    """Where the head may be, and whether everything there belongs to it."""
-
-    name: str
-    is_whole: bool
-
-
-def _places(model: nn.Module) -> Iterator[_Place]:
-    """Yield the parts of `model` that may hold the head, the surest first."""
+def _places(model: nn.Module) -> Iterator[tuple[str, bool]]:
+    """Yield where the head may be, the surest first, and whether all there belongs to it."""
     parts = dict(model.named_modules())
-    if is_head_layer(model):
-        yield _Place("", is_whole=True)
+    if _is_head_layer(model):
+        yield "", True
         return
-    for name in configured_heads(model):
+    for name in _configured_heads(model):
         if name in parts:
-            yield _Place(name, is_whole=True)
+            yield name, True
             return
     if callable(get_classifier := getattr(model, "get_classifier", None)):
         heads = get_classifier()
         first = heads[0] if isinstance(heads, tuple | list) else heads
-        same = [name for name, part in parts.items() if part is first]
-        yield from [_Place(name, is_whole=True) for name in same[:1]]
+        yield from [(name, True) for name, part in parts.items() if part is first][:1]
     usual = [name for name in _USUAL_NAMES if name in parts]
-    yield from [_Place(name, is_whole=name in ("fc", "head")) for name in usual]
-    is_encoder = getattr(model, "num_classes", None) == 0  # of timm
-    if not usual and not is_encoder and _ends_in_logits(model):
-        yield _Place("", is_whole=False)
+    yield from [(name, name in ("fc", "head")) for name in usual]
+    if not usual and getattr(model, "num_classes", None) != 0:  # timm's encoders have 0
+        layers = [layer for layer in parts.values() if not list(layer.children())]
+        weighted = [layer for layer in layers if list(layer.parameters(recurse=False))]
+        if weighted and _is_head_layer(weighted[-1]):  # one that is normalized is none
+            yield "", False
 
 
-def _outermost(model: nn.Module, name: str) -> str:
-    """Return the name of the `Head` that layer `name` is in, or else its own."""
-    ends = [i for i, letter in enumerate(name) if letter == "."]
-    around = [name[:end] for end in ends]
-    return next((n for n in around if isinstance(model.get_submodule(n), Head)), name)
-
-
-def configured_heads(model: nn.Module) -> tuple[str, ...]:
+def _configured_heads(model: nn.Module) -> tuple[str, ...]:
     """Return what timm's configuration of `model` calls its heads, the main one first."""
     for attribute in ("pretrained_cfg", "default_cfg"):
         configuration = getattr(model, attribute, None)
@@ -148,22 +126,287 @@ def configured_heads(model: nn.Module) -> tuple[str, ...]:
     return ()
 
 
-def _ends_in_logits(model: nn.Module) -> bool:
-    """Return whether the last layer with weights can be a head; one normalized is none."""
-    layers = [layer for layer in model.modules() if not list(layer.children())]
-    while layers and not list(layers[-1].parameters(recurse=False)):
-        layers.pop()
-    return bool(layers) and is_head_layer(layers[-1])
+def _is_head_layer(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
+        return False  # the last part of an attention
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        return set(layer.kernel_size) == {1} and layer.groups == 1
+    return isinstance(layer, nn.Linear)
 
 
-def _no_head(model: nn.Module, why: str) -> SettingsError:
-    msg = (
-        "A head is a linear layer or a 1x1 convolution that makes the logits, but "
-        f"{type(model).__name__} has none that can be found: {why}. Name the layer yourself, "
-        "one of model.named_modules(), where the function lets you."
-    )
-    return SettingsError(msg)
+def _head_layers(head: nn.Module) -> list[nn.Module]:
+    return [layer for layer in head.modules() if _is_head_layer(layer)]
 
 
-def _short(part: nn.Module) -> str:
-    return type(part).__name__ if list(part.children()) else repr(part)
+def _head_size(head: nn.Module) -> tuple[int, int]:
+    """Return the numbers of features and of classes of a head of one or several layers."""
+    layers = _head_layers(head)  # their weights are (outputs, inputs, ...)
+    return layers[0].weight.shape[1], layers[-1].weight.shape[0]
+
+
+# --- replace ------------------------------------------------------------------------------
+
+
+def replace_head(model: nn.Module, n_classes: int, *, seed: int) -> nn.Module:
+    """Return a copy of `model` with a new head for `n_classes`, and all else bit for bit.
+
+    Auxiliary heads and the one for distillation are new, too. A head that is a 1x1
+    convolution becomes one again, as in SqueezeNet. The model - of torchvision, of timm, or
+    of your own - stays as it is.
+
+    Examples
+    --------
+    >>> old = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 1000))
+    >>> replace_head(old, 3, seed=0)[2]
+    Linear(in_features=4, out_features=3, bias=True)
+    """
+    if n_classes < 1:
+        msg = f"A head has at least one class, got n_classes={n_classes}."
+        raise SettingsError(msg)
+    name = find_head(model)
+    n_before, changed = _head_size(model.get_submodule(name))[1], _copy(model)
+    for index, other in enumerate(other_heads(model, name)):
+        with seeded(seed, "other head", index):
+            changed = _with_part(changed, other, _like(changed, other, n_classes))
+    with seeded(seed, "head"):
+        head = _like(changed, name, n_classes)
+    _tell_n_classes(changed, name, n_before, n_classes)
+    return _with_part(changed, name, head)
+
+
+def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
+    """Return a copy of `model` with a copy of `head` in the place of its head.
+
+    So that fine-tuning can begin with a head that was fitted on embeddings: in evaluation
+    mode the logits are those of `head` on the model's embeddings.
+
+    Parameters
+    ----------
+    model : Module
+        A classifier of torchvision, of timm, or of your own. It stays as it is.
+    head : Module
+        From embeddings of shape (n_images, n_features) to logits: an `nn.Linear`, or several
+        in an `nn.Sequential`.
+
+    Raises
+    ------
+    ShapeError
+        If `head` wants another number of features than the model has there.
+    SettingsError
+        If one of both heads is not linear.
+    """
+    name = find_head(model)
+    old = model.get_submodule(name)
+    for place, one in (("head", head), (repr(name), old)):
+        if not any(isinstance(layer, nn.Linear) for layer in _head_layers(one)):
+            msg = f"put_head is for heads of linear layers, but {place} is {one!r:.200}."
+            raise SettingsError(msg)
+    (n_features, n_classes), (n_given, n_before) = _head_size(head), _head_size(old)
+    if n_features != n_given:
+        msg = (
+            f"The head was made for {n_features} features, but {name!r} of "
+            f"{type(model).__name__} is given {n_given}. Embed with this model first."
+        )
+        raise ShapeError(msg)
+    new = _copy(head).to(_head_layers(old)[0].weight)
+    if not _is_head_layer(new):
+        layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
+        new = _Head(OrderedDict(layers))
+    changed = _copy(model)
+    _tell_n_classes(changed, name, n_before, n_classes)
+    return _with_part(changed, name, new.train(old.training))
+
+
+def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
+    """Return a copy of `model` whose layers draw their weights anew; all of them train.
+
+    Raises
+    ------
+    SettingsError
+        If a parameter belongs to a layer that cannot draw it.
+    """
+    fresh = _copy(model).requires_grad_(True)
+    drawn: set[int] = set()
+    with seeded(seed, "untrained"):
+        for layer in fresh.modules():
+            if callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+                drawn |= {id(parameter) for parameter in layer.parameters()}
+    old = [name for name, value in fresh.named_parameters() if id(value) not in drawn]
+    if old:
+        msg = (
+            f"{old[0]!r} of {type(model).__name__} cannot be drawn anew, because its layer has "
+            "no reset_parameters(). Build an untrained network by the function that made this "
+            "one."
+        )
+        raise SettingsError(msg)
+    return fresh
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """Return a copy, also of a model that keeps results of its last run with their gradients.
+
+    LeViT keeps its attention biases, and many a model of one's own its last maps. PyTorch does
+    not copy these; the copy has them without gradients.
+    """
+    memo: dict[int, Any] = {}
+    for held in [one for layer in model.modules() for one in vars(layer).values()]:
+        values: Iterable = held.values() if isinstance(held, dict) else [held]
+        for value in held if isinstance(held, list | tuple) else values:
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return deepcopy(model, memo)
+
+
+def _like(model: nn.Module, name: str, n_classes: int) -> nn.Module:
+    """Return a layer of the kind of the head `name`, drawn on the CPU: a seed is enough."""
+    old = model.get_submodule(name)
+    n_features, weight = _head_size(old)[0], _head_layers(old)[0].weight
+    kind = {3: nn.Conv1d, 4: nn.Conv2d, 5: nn.Conv3d}.get(weight.ndim)
+    sizes = (n_features, n_classes, 1) if kind else (n_features, n_classes)
+    new = (kind or nn.Linear)(*sizes, device="meta" if weight.is_meta else "cpu")
+    return new.to(weight).train(old.training)
+
+
+def _with_part(model: nn.Module, name: str, part: nn.Module) -> nn.Module:
+    """Put `part` into `model`, or return it if it is all of it."""
+    if not name:
+        return part
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, part)
+    return model
+
+
+def _tell_n_classes(model: nn.Module, name: str, old: int, new: int) -> None:
+    """Change the numbers of classes that `model` and the parts around the head note."""
+    for parent in ["", *(name[:i] for i, letter in enumerate(name) if letter == ".")]:
+        part = model.get_submodule(parent)
+        if getattr(part, "num_classes", None) == old:
+            part.num_classes = new
+    for attribute in ("pretrained_cfg", "default_cfg"):
+        configuration = getattr(model, attribute, None)
+        if isinstance(configuration, dict) and "num_classes" in configuration:
+            setattr(model, attribute, configuration | {"num_classes": new})
+
+
+# --- groups and names ---------------------------------------------------------------------
+
+
+class LayerGroup(NamedTuple):
+    """Layers at one depth: the part that holds its weights, and its parameters' names."""
+
+    name: str
+    parameters: tuple[str, ...]
+
+
+def layer_groups(model: nn.Module) -> tuple[LayerGroup, ...]:
+    """Return the groups of layers of `model`, first the input's, last the head.
+
+    A group is a layer with the normalization behind it, or a block such as a residual one;
+    every parameter is in one of them. timm's models say themselves what their groups are.
+    Other models are taken to have their layers in the order in which they were made.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1))
+    >>> [group.name for group in layer_groups(model)]
+    ['0', '2']
+    """
+    if callable(getattr(model, "group_matcher", None)):
+        groups = _groups_of_timm(model)
+    else:
+        groups = _groups_in_order(model)
+    try:
+        head = find_head(model)
+    except SettingsError:
+        return tuple(groups)
+
+    def is_head(group: LayerGroup) -> bool:
+        return all(not head or name.startswith(f"{head}.") for name in group.parameters)
+
+    return tuple(sorted(groups, key=is_head))  # the head may have been made first
+
+
+def _groups_in_order(model: nn.Module) -> list[LayerGroup]:
+    """Put each parameter to its block; one outside of all to the block behind it."""
+    blocks = list(_blocks(model, "", _count(model)))
+    names: dict[str, list[str]] = {block: [] for block in blocks}
+    waiting: list[str] = []
+    own = blocks[-1] if blocks else ""
+    for name, _ in model.named_parameters():
+        waiting.append(name)
+        if block := next((b for b in blocks if name.startswith(f"{b}.")), None):
+            names[own := block] += waiting
+            waiting = []
+    names.setdefault(own, []).extend(waiting)
+    n_axes = {name: parameter.ndim for name, parameter in model.named_parameters()}
+    joined: list[LayerGroup] = []
+    for block, inside in names.items():
+        if joined and inside and max(n_axes[name] for name in inside) <= 1:  # normalization
+            joined[-1] = LayerGroup(joined[-1].name, (*joined[-1].parameters, *inside))
+        elif inside:
+            joined.append(LayerGroup(block, tuple(inside)))
+    return joined
+
+
+def _blocks(module: nn.Module, prefix: str, n_all: int) -> Iterator[str]:
+    """Yield the names of layers and blocks, in the order in which they were made."""
+    for name, child in module.named_children():
+        full = f"{prefix}{name}"
+        inner = any(_count(part) for part in child.children())
+        if inner and (type(child) in _CONTAINERS or _count(child) > _MOST * n_all):
+            yield from _blocks(child, f"{full}.", n_all)
+        elif _count(child):
+            yield full
+
+
+def _groups_of_timm(model: nn.Module) -> list[LayerGroup]:
+    from timm.models import group_parameters  # seconds to import, and loaded already
+
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    groups = []
+    for _, names in sorted(
+        group_parameters(model, model.group_matcher(coarse=False)).items()
+    ):
+        largest = max(names, key=sizes.__getitem__)
+        near = [name for name in names if name.split(".")[:1] == largest.split(".")[:1]]
+        steps = zip(*[name.split(".")[:-1] for name in near], strict=False)
+        common = [step[0] for step in takewhile(lambda step: len(set(step)) == 1, steps)]
+        groups.append(LayerGroup(".".join(common), tuple(names)))
+    return groups
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def get_part(model: nn.Module, name: str) -> nn.Module:
+    """Return the module called `name`, such as ``"layer4.1"``; ``""`` is the model itself.
+
+    Raises
+    ------
+    SettingsError
+        If there is none; the message lists names that are close.
+    """
+    parts = dict(model.named_modules(remove_duplicate=False))
+    if name not in parts:
+        msg = f"{type(model).__name__} has no layer {name!r}. {close_names(name, parts)}"
+        raise SettingsError(msg)
+    return parts[name]
+
+
+def close_names(name: str, names: Iterable[str]) -> str:
+    """Return a sentence that lists what `name` may have meant.
+
+    Examples
+    --------
+    >>> close_names("layr4", ["conv1", "layer4", "fc"])
+    "Close names: 'layer4'."
+    """
+    names = [known for known in names if known]
+    found = get_close_matches(name, names, n=3, cutoff=0.6)
+    if found:
+        return f"Close names: {', '.join(map(repr, found))}."
+    top = [known for known in names if "." not in known]  # nothing looks alike
+    more = " ..." if len(top) > 12 else ""
+    return f"Its parts: {', '.join(map(repr, top[:12]))}{more}."

@@ -11,7 +11,7 @@ from torch import nn
 
 from coursekit.errors import SettingsError
 from coursekit.models import find_head, layer_groups
-from coursekit.models.replacing import other_heads
+from coursekit.models.heads import other_heads
 
 __all__ = ["ParameterReport", "freeze", "parameter_groups", "report_parameters", "unfreeze"]
 

@@ -1,114 +1,29 @@
-"""Every block: shapes, gradients, counts, and the same answer as torchvision's own."""
+"""Blocks and networks: torchvision's answers, the papers' numbers, seeds."""
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models import densenet, mobilenetv2, mobilenetv3, resnet
+from torchvision.models import mobilenetv2, resnet
 from torchvision.ops import SqueezeExcitation as TheirSqueezeExcitation
 
 from coursekit.errors import SettingsError
 from coursekit.models import (
     BasicBlock,
     Bottleneck,
-    DenseBlock,
-    DepthwiseSeparable,
     Inception,
     InvertedResidual,
     NaiveInception,
-    PaddedShortcut,
     SqueezeExcitation,
+    build_lenet,
+    build_mlp,
+    build_mlp_of_size,
+    build_residual,
+    build_zfnet,
 )
 
-# What builds a block for 16 channels; channels out; stride.
-BLOCKS = {
-    "naive_inception": (lambda: NaiveInception(16, 4, 5, 6), 31, 1),
-    "inception": (lambda: Inception(16, 4, (2, 5), (3, 6), 7), 22, 1),
-    "basic": (lambda: BasicBlock(16, 16), 16, 1),
-    "basic_project": (lambda: BasicBlock(16, 24, stride=2), 24, 2),
-    "basic_pad": (lambda: BasicBlock(16, 24, stride=2, shortcut="pad"), 24, 2),
-    "basic_plain": (lambda: BasicBlock(16, 24, stride=2, skip=False), 24, 2),
-    "basic_bare": (lambda: BasicBlock(16, 24, stride=2, batch_norm=False), 24, 2),
-    "bottleneck": (lambda: Bottleneck(16, 4), 16, 1),
-    "bottleneck_strided": (lambda: Bottleneck(16, 8, stride=2), 32, 2),
-    "bottleneck_grouped": (lambda: Bottleneck(16, 8, 20, groups=4), 20, 1),
-    "depthwise": (lambda: DepthwiseSeparable(16, 24, stride=2), 24, 2),
-    "depthwise_5x5": (
-        lambda: DepthwiseSeparable(16, 24, kernel=5, activation="relu6"),
-        24,
-        1,
-    ),
-    "inverted": (lambda: InvertedResidual(16, 16), 16, 1),
-    "inverted_strided": (lambda: InvertedResidual(16, 24, stride=2), 24, 2),
-    "inverted_thin": (lambda: InvertedResidual(16, 16, expand_ratio=1), 16, 1),
-    "inverted_v3": (
-        lambda: InvertedResidual(16, 24, kernel=5, activation="hard-swish", squeeze=True),
-        24,
-        1,
-    ),
-    "squeeze": (lambda: SqueezeExcitation(16, 4), 16, 1),
-    "dense": (lambda: DenseBlock(16, 4, 3), 28, 1),
-}
 
-
-def count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def weights(model):
-    """Return the number of weights of convolutions alone."""
-    return sum(p.numel() for p in model.parameters() if p.ndim == 4)
-
-
-def build(name):
-    torch.manual_seed(0)
-    return BLOCKS[name][0]()
-
-
-@pytest.mark.parametrize("size", [(8, 8), (7, 10)], ids=str)
-@pytest.mark.parametrize("name", BLOCKS)
-def test_maps_keep_their_size_or_are_halved(name, size):
-    _, n_channels, stride = BLOCKS[name]
-    maps = build(name)(torch.randn(2, 16, *size))
-    assert maps.shape == (2, n_channels, *(-(-side // stride) for side in size))
-    assert maps.dtype == torch.float32
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_every_parameter_and_the_input_get_a_gradient(name):
-    block = build(name)
-    x = torch.randn(4, 16, 8, 8, requires_grad=True)
-    maps = block(x)
-    (maps * torch.randn(maps.shape)).sum().backward()
-    for parameter_name, parameter in block.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert parameter.grad.abs().sum() > 0, parameter_name
-    assert (x.grad.abs().sum((2, 3)) > 0).all()
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_in_evaluation_an_image_does_not_depend_on_its_batch(name):
-    block = build(name).eval()
-    x = torch.randn(3, 16, 6, 6)
-    with torch.inference_mode():
-        alone = torch.cat([block(image[None]) for image in x])
-        assert torch.allclose(block(x), alone, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_input_is_left_as_it_was(name):
-    x = torch.randn(2, 16, 6, 6)
-    before = x.clone()
-    build(name)(x)
-    assert torch.equal(x, before)
-
-
-@pytest.mark.parametrize("name", BLOCKS)
-def test_the_global_seed_decides_the_weights(name):
-    one, same = build(name).state_dict(), build(name).state_dict()
-    assert all(torch.equal(one[key], same[key]) for key in one)
-
-
-# --- the same answer as torchvision's own ---------------------------------------------
+def count(model, *, n_axes=None):
+    return sum(p.numel() for p in model.parameters() if n_axes in (None, p.ndim))
 
 
 def shake(module):
@@ -129,13 +44,6 @@ def project(n_in, n_out, stride):
     )
 
 
-def v3(n_in, kernel, n_inside, n_out, *, squeeze, activation, stride):
-    settings = mobilenetv3.InvertedResidualConfig(
-        n_in, kernel, n_inside, n_out, squeeze, activation, stride, 1, 1.0
-    )
-    return mobilenetv3.InvertedResidual(settings, nn.BatchNorm2d)
-
-
 TWINS = {
     "basic": (BasicBlock(16, 16), resnet.BasicBlock(16, 16)),
     "basic_strided": (
@@ -147,37 +55,16 @@ TWINS = {
         Bottleneck(16, 8, stride=2),
         resnet.Bottleneck(16, 8, 2, project(16, 32, 2)),
     ),
-    "resnext": (
-        Bottleneck(16, 32, 64, groups=4),
-        resnet.Bottleneck(16, 16, 1, project(16, 64, 1), groups=4, base_width=32),
-    ),
-    "mobilenet_v2": (InvertedResidual(16, 16), mobilenetv2.InvertedResidual(16, 16, 1, 6)),
-    "mobilenet_v2_strided": (
+    "inverted": (InvertedResidual(16, 16), mobilenetv2.InvertedResidual(16, 16, 1, 6)),
+    "inverted_strided": (
         InvertedResidual(16, 24, stride=2, expand_ratio=3),
         mobilenetv2.InvertedResidual(16, 24, 2, 3),
     ),
-    "mobilenet_v2_thin": (
+    "inverted_thin": (
         InvertedResidual(16, 8, expand_ratio=1),
         mobilenetv2.InvertedResidual(16, 8, 1, 1),
     ),
-    "mobilenet_v3_relu": (
-        InvertedResidual(16, 16, expand_ratio=4, activation="relu"),
-        v3(16, 3, 64, 16, squeeze=False, activation="RE", stride=1),
-    ),
-    "mobilenet_v3_hard_swish": (
-        InvertedResidual(
-            16,
-            24,
-            stride=2,
-            expand_ratio=4,
-            kernel=5,
-            activation="hard-swish",
-            squeeze=True,
-        ),
-        v3(16, 5, 64, 24, squeeze=True, activation="HS", stride=2),
-    ),
     "squeeze": (SqueezeExcitation(16, 4), TheirSqueezeExcitation(16, 4)),
-    "dense": (DenseBlock(16, 4, 3), densenet._DenseBlock(3, 16, 4, 4, 0.0)),
 }
 
 
@@ -186,9 +73,7 @@ TWINS = {
 def test_with_torchvisions_weights_it_gives_torchvisions_answer(name, mode):
     ours, theirs = TWINS[name]
     values = shake(theirs).state_dict().values()
-    names = ours.state_dict()
-    assert len(names) == len(values)
-    ours.load_state_dict(dict(zip(names, values, strict=True)))
+    ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))
     x = torch.randn(3, 16, 9, 9)
     with torch.no_grad():
         right = theirs.train(mode)(x.clone())
@@ -202,25 +87,14 @@ def test_residual_blocks_take_torchvisions_weights_by_name(block):
     block(16, width).load_state_dict(theirs.state_dict())
 
 
-# --- what each block is for -----------------------------------------------------------
-
-
 def test_the_naive_module_grows_and_the_bottleneck_pays_less():
-    naive, module = (
-        NaiveInception(256, 128, 192, 96),
-        Inception(256, 128, (64, 192), (64, 96), 64),
-    )
-    assert naive.out_channels == 672
-    assert weights(naive) == 256 * (128 + 9 * 192 + 25 * 96)
-    assert module.out_channels == 480
-    assert weights(module) == 256 * (128 + 64 + 64 + 64) + 64 * (9 * 192 + 25 * 96)
-    assert count(naive) - weights(naive) == 128 + 192 + 96, "biases"
-
-
-def test_the_naive_module_hands_on_what_it_pooled():
-    x = torch.randn(1, 3, 6, 6)
-    pooled = nn.functional.max_pool2d(x, 3, stride=1, padding=1)
-    assert torch.equal(NaiveInception(3, 1, 1, 1)(x)[:, 3:], pooled)
+    naive = NaiveInception(256, 128, 192, 96)
+    module = Inception(256, 128, (64, 192), (64, 96), 64)
+    assert count(naive, n_axes=4) == 256 * (128 + 9 * 192 + 25 * 96)
+    assert count(naive, n_axes=1) == 128 + 192 + 96, "biases"
+    assert count(module, n_axes=4) == 256 * (128 + 64 * 3) + 64 * (9 * 192 + 25 * 96)
+    paper = Inception(192, 64, (96, 128), (16, 32), 32)
+    assert count(paper, n_axes=4) == 163_328  # "159K" = / 1024
 
 
 def test_every_convolution_of_inception_is_followed_by_relu():
@@ -233,58 +107,26 @@ def test_every_convolution_of_inception_is_followed_by_relu():
 
     convs = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
     one, reduce_3x3, three, reduce_5x5, five, pool = convs
+    pooled = nn.functional.max_pool2d(x, 3, 1, 1)
     slow = [
         conv(x, one),
         conv(conv(x, reduce_3x3), three),
         conv(conv(x, reduce_5x5), five),
-        conv(nn.functional.max_pool2d(x, 3, 1, 1), pool),
+        conv(pooled, pool),
     ]
     assert torch.allclose(module(x), torch.cat(slow, 1), atol=1e-6)
-    assert (NaiveInception(3, 2, 2, 2)(x)[:, :6] >= 0).all()
+    naive = NaiveInception(3, 2, 2, 2)(x)
+    assert (naive[:, :6] >= 0).all()
+    assert torch.equal(naive[:, 6:], pooled)
 
 
-def test_inception_3a_has_the_weights_of_the_paper():
-    assert (
-        weights(Inception(192, 64, (96, 128), (16, 32), 32)) == 163_328
-    )  # "159K" = / 1024
-
-
-@pytest.mark.parametrize("groups", [1, 2, 8, 32])
-def test_groups_divide_the_weights_of_the_middle(groups):
-    block = Bottleneck(64, 32, groups=groups)
-    assert block.conv2.weight.numel() == 32 * 32 * 9 // groups
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_separable_weights_are_the_formula(kernel):
-    block = DepthwiseSeparable(12, 20, kernel=kernel)
-    assert weights(block) == 12 * kernel**2 + 12 * 20
-
-
-@pytest.mark.parametrize(
-    ("activation", "function"),
-    [
-        ("relu", nn.functional.relu),
-        ("relu6", nn.functional.relu6),
-        ("hard-swish", nn.functional.hardswish),
-    ],
-)
-def test_both_parts_of_a_separable_convolution_are_normalized_and_activated(
-    activation, function
-):
-    block = shake(DepthwiseSeparable(4, 6, stride=2, activation=activation)).eval()
-    x = 9 * torch.randn(2, 4, 7, 7)
-    (depthwise, first, _), (pointwise, second, _) = block.depthwise, block.pointwise
-    inside = nn.functional.conv2d(x, depthwise.weight, None, 2, 1, groups=4)
-    inside = function(first(inside))
-    slow = function(second(nn.functional.conv2d(inside, pointwise.weight)))
-    assert torch.allclose(block(x), slow, atol=1e-5)
-
-
-def test_the_last_convolution_of_an_inverted_residual_is_linear():
-    block = InvertedResidual(8, 12)
-    assert not any(isinstance(layer, nn.ReLU6) for layer in block.project)
-    assert (block(torch.randn(2, 8, 6, 6)) < 0).any()
+def test_a_padded_shortcut_picks_pixels_and_adds_zeros():
+    x = torch.randn(2, 4, 5, 5)
+    block = BasicBlock(4, 10, stride=2, shortcut="pad")
+    skipped = block.downsample(x)
+    assert torch.equal(skipped[:, 3:7], x[:, :, ::2, ::2])
+    assert skipped[:, :3].abs().sum() == skipped[:, 7:].abs().sum() == 0
+    assert count(block) == count(BasicBlock(4, 10, stride=2, skip=False))
 
 
 def test_a_residual_block_whose_last_scale_is_zero_changes_nothing():
@@ -294,66 +136,101 @@ def test_a_residual_block_whose_last_scale_is_zero_changes_nothing():
     assert torch.equal(block(x), x)
 
 
-def test_a_padded_shortcut_picks_pixels_and_adds_zeros():
-    x = torch.randn(2, 4, 5, 5)
-    picked = PaddedShortcut(6, stride=2)(x)
-    assert torch.equal(picked[:, 3:7], x[:, :, ::2, ::2])
-    assert picked[:, :3].abs().sum() == picked[:, 7:].abs().sum() == 0
-    assert count(PaddedShortcut(6, stride=2)) == 0
-
-
-def test_a_dense_block_keeps_what_came_in():
-    x = torch.randn(2, 6, 5, 5)
-    maps = DenseBlock(6, 4, 3)(x)
-    assert torch.equal(maps[:, :6], x)
-    assert maps.shape[1] == 18
-
-
-@pytest.mark.parametrize("gate", ["sigmoid", "hard-sigmoid"])
-def test_gates_lie_between_0_and_1_and_depend_on_the_image(gate):
-    torch.manual_seed(0)
-    block = SqueezeExcitation(32, gate=gate)
+def test_gates_are_those_of_each_image_and_multiply_its_channels():
+    block = SqueezeExcitation(32, reduction=64)
+    assert block.fc1.out_channels == 1, "at least one unit stays"
     x = 5 * torch.randn(6, 32, 4, 4)
     gates = block.gates(x)
     assert gates.shape == (6, 32)
-    assert 0 <= gates.min() <= gates.max() <= 1
     assert (gates.std(dim=0) > 0).all()
     assert torch.equal(block(x), x * gates[:, :, None, None])
 
 
-def test_gates_do_not_depend_on_where_things_are():
-    x = torch.randn(2, 16, 4, 4)
-    block = SqueezeExcitation(16)
-    assert torch.allclose(block.gates(x), block.gates(x.flip(2, 3)), atol=1e-6)
+# --- networks -----------------------------------------------------------------------------
 
 
-def test_at_least_one_unit_stays_between_the_linear_layers():
-    assert SqueezeExcitation(8, reduction=16).fc1.out_channels == 1
-    assert count(SqueezeExcitation(64, 16)) == 64 * 4 * 2 + 4 + 64
+BUILDERS = {
+    "mlp": lambda seed: build_mlp((3, 13, 40), [16, 8], 5, seed=seed),
+    "mlp_of_size": lambda seed: build_mlp_of_size(50_000, (3, 13, 40), 5, seed=seed),
+    "lenet": lambda seed: build_lenet((3, 13, 40), 5, seed=seed),
+    "residual": lambda seed: build_residual(8, n_classes=5, width=4, seed=seed),
+    "plain": lambda seed: build_residual(
+        8, n_classes=5, width=4, skip=False, batch_norm=False, init="default", seed=seed
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_images_become_logits_and_every_parameter_gets_a_gradient(name):
+    model = BUILDERS[name](0)
+    logits = model(torch.rand(3, 3, 13, 40))
+    assert logits.shape == (3, 5)
+    (logits**2).sum().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_the_seed_alone_decides_the_weights(name):
+    before = torch.get_rng_state()
+    one, same, other = (BUILDERS[name](seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("depth", "n_parameters"), [(20, 269_722), (56, 853_018), (110, 1_727_962)]
+)
+def test_residual_nets_have_the_parameters_of_the_papers_table(depth, n_parameters):
+    """Sec. 4.2, table 6: 0.27, 0.85 and 1.7 million; plain nets have as many."""
+    model = build_residual(depth, n_classes=10, seed=0)
+    plain = build_residual(depth, n_classes=10, seed=0, skip=False)
+    assert count(model) == count(plain) == n_parameters
+    assert torch.equal(model.layer3[0].conv1.weight, plain.layer3[0].conv1.weight)
+
+
+def test_he_weights_have_variance_2_by_fan_in_and_pytorchs_a_sixth_of_it():
+    for init, variance in (("he", 2 / 576), ("default", 1 / 3 / 576)):
+        model = build_residual(8, n_classes=2, seed=0, width=64, init=init)
+        assert model.layer1[0].conv1.weight.var().item() == pytest.approx(
+            variance, rel=0.02
+        )
+
+
+def test_lenet_has_the_layers_of_the_lesson():
+    kinds = [type(layer).__name__ for layer in build_lenet((1, 28, 28), 10, seed=0)]
+    stage = ["Conv2d", "MaxPool2d", "ReLU"]
+    assert kinds == [*stage, *stage, "Flatten", "Linear", "ReLU", "Linear"]
+
+
+def test_zfnets_maps_have_the_sizes_of_the_paper():
+    with torch.device("meta"):
+        model, maps, sizes = build_zfnet(seed=0), torch.zeros(1, 3, 224, 224), []
+        for layer in model[:13]:
+            maps = layer(maps)
+            sizes += [maps.shape[-1]] if not isinstance(layer, nn.ReLU) else []
+    assert sizes == [110, 55, 26, 13, 13, 13, 13, 6]
+
+
+@pytest.mark.parametrize("n_parameters", [1_000, 37_106, 100_000])
+def test_the_nearest_size_is_found(n_parameters):
+    model = build_mlp_of_size(n_parameters, (1, 28, 28), 10, seed=0)
+    n_hidden = model[1].out_features
+    neighbors = [h * (784 + 1 + 10) + 10 for h in (n_hidden - 1, n_hidden + 1) if h]
+    miss = abs(count(model) - n_parameters)
+    assert all(miss <= abs(other - n_parameters) for other in neighbors)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
     [
-        (lambda: NaiveInception(0, 1, 1, 1), r"at least 1, got in_channels=0"),
-        (lambda: NaiveInception(4, 1, 1, 1.5), r"whole numbers.*n_5x5=1\.5"),
-        (lambda: Inception(4, 1, 2, (1, 1), 1), r"n_3x3 is a pair.*got 2"),
-        (lambda: Inception(4, 1, (1, 1), (1, 1, 1), 1), r"n_5x5 is a pair"),
-        (lambda: Inception(4, 1, (1, 0), (1, 1), 1), "n_3x3=0"),
-        (lambda: BasicBlock(4, -1), "out_channels=-1"),
-        (lambda: BasicBlock(4, 4, shortcut="none"), "shortcut is one of 'project', 'pad'"),
-        (lambda: BasicBlock(8, 4, shortcut="pad"), "can only add channels"),
-        (lambda: Bottleneck(4, 6, groups=4), "groups must divide"),
-        (lambda: Bottleneck(4, 6, stride=0), "stride=0"),
-        (lambda: DepthwiseSeparable(4, 4, kernel=2), "is odd"),
-        (lambda: DepthwiseSeparable(4, 4, activation="gelu"), "'hard-swish', got 'gelu'"),
-        (lambda: InvertedResidual(4, 4, expand_ratio=0), "expand_ratio=0"),
-        (lambda: InvertedResidual(4, 4, kernel=4), "is odd"),
-        (lambda: SqueezeExcitation(4, True), "reduction=True"),
-        (lambda: SqueezeExcitation(4, gate="relu"), "gate is one of"),
-        (lambda: DenseBlock(4, 0, 2), "growth=0"),
+        (lambda: build_mlp_of_size(100, (1, 28, 28), 10, seed=0), "Ask for at least 805"),
+        (lambda: build_lenet((28, 28), 10, seed=0), "channels, height, width"),
+        (lambda: build_lenet((1, 8, 8), 10, seed=0), "12 x 12 or larger"),
+        (lambda: build_residual(18, n_classes=10, seed=0), r"6n \+ 2.*got 18"),
     ],
 )
-def test_misuse_is_explained(make, words):
+def test_misuse_is_explained(call, words):
     with pytest.raises(SettingsError, match=words):
-        make()
+        call()

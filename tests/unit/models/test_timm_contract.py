@@ -1,12 +1,11 @@
-"""One list of timm's calls, on the shipped net and on three of timm's own architectures.
+"""One list of timm's calls, on the shipped net and on one of timm's own architectures.
 
-timm's own are built without weights, and get a file of random ones where weights are asked for.
+timm's own is built without weights, and gets a file of random ones where weights are asked for.
 """
 
 import pytest
 import timm
 import timm.optim
-import timm.utils
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -18,10 +17,9 @@ from torchvision.models.feature_extraction import (
 from torchvision.transforms import v2
 
 import coursekit.models  # noqa: F401 - registers the course's net
-from coursekit.errors import SettingsError
 
 OURS = "coursekit_resnet8"
-NAMES = (OURS, "test_resnet", "test_efficientnet", "test_convnext")
+NAMES = (OURS, "test_resnet")
 SIZE = 96
 
 
@@ -76,7 +74,7 @@ def test_weights_are_the_files_and_the_same_each_time(name, create, files):
     assert not same(first.state_dict(), timm.create_model(name).state_dict())
 
 
-@pytest.mark.parametrize("n_classes", [0, 1, 7, 18, 1000])
+@pytest.mark.parametrize("n_classes", [0, 7])
 def test_another_number_of_classes_keeps_all_but_the_head(create, images, n_classes):
     whole, other = create(), create(num_classes=n_classes)
     head = whole.pretrained_cfg["classifier"]
@@ -88,7 +86,7 @@ def test_another_number_of_classes_keeps_all_but_the_head(create, images, n_clas
     assert other(images).shape == (2, n_classes or whole.num_features)
 
 
-@pytest.mark.parametrize("in_chans", [1, 2, 8])
+@pytest.mark.parametrize("in_chans", [1, 8])
 def test_the_first_convolution_is_adapted_to_other_channels(create, images, in_chans):
     colored, other = create(), create(in_chans=in_chans)
     first = colored.pretrained_cfg["first_conv"] + ".weight"
@@ -124,11 +122,6 @@ def test_the_tag_of_the_weights_is_part_of_their_name():
     assert timm.get_pretrained_cfg(OURS).tag == "shapes"
     with pytest.raises(RuntimeError, match="Invalid pretrained tag"):
         timm.create_model("coursekit_resnet8.photos", pretrained=True)
-
-
-def test_an_argument_that_the_net_does_not_have_is_refused(name):
-    with pytest.raises(TypeError, match="n_chanels"):
-        timm.create_model(name, n_chanels=4)
 
 
 # --- configuration --------------------------------------------------------------------
@@ -257,17 +250,6 @@ def test_intermediates_agree_with_the_features_and_the_forward_pass(create, imag
     torch.testing.assert_close(taken, maps, rtol=1e-4, atol=1e-5)
 
 
-def test_the_net_can_be_cut_after_a_depth(create, images):
-    model, whole = create(), create()
-    wanted = whole.forward_intermediates(images, indices=[1], intermediates_only=True)
-    kept = model.prune_intermediate_layers([1], prune_norm=True, prune_head=True)
-    assert kept == [1]
-    assert sum(p.numel() for p in model.parameters()) < sum(
-        p.numel() for p in whole.parameters()
-    )
-    torch.testing.assert_close(model.forward_features(images), wanted[0])
-
-
 def test_depths_that_do_not_exist_and_other_formats_are_refused(create, images):
     model = create()
     for wrong in ([9], [-9], 99, 0):
@@ -277,41 +259,7 @@ def test_depths_that_do_not_exist_and_other_formats_are_refused(create, images):
         model.forward_intermediates(images, output_fmt="NLC")
 
 
-def test_own_errors_are_the_courses():
-    model = timm.create_model(OURS)
-    with pytest.raises(SettingsError, match="convolutional net, got 'NLC'"):
-        model.forward_intermediates(torch.zeros(1, 3, 32, 32), output_fmt="NLC")
-    with pytest.raises(SettingsError, match="num_classes is 0"):
-        timm.create_model(OURS, num_classes=-1)
-    with pytest.raises(SettingsError, match="in_chans"):
-        timm.create_model(OURS, in_chans=0)
-
-
 # --- training, copies and files -------------------------------------------------------
-
-
-def test_every_parameter_has_one_group_and_deeper_ones_higher_rates(create):
-    model = create()
-    optimizer = timm.optim.create_optimizer_v2(
-        model, opt="adamw", lr=1e-3, weight_decay=0.05, layer_decay=0.5
-    )
-    grouped = [p for group in optimizer.param_groups for p in group["params"]]
-    assert len(grouped) == len({id(p) for p in grouped}) == len(list(model.parameters()))
-    scales = {
-        id(p): group["lr_scale"]
-        for group in optimizer.param_groups
-        for p in group["params"]
-    }
-    first = model.get_submodule(model.pretrained_cfg["first_conv"]).weight
-    head = model.get_classifier()
-    assert scales[id(head.weight)] == scales[id(head.bias)] == 1
-    assert scales[id(first)] == min(scales.values()) <= 0.25
-    decays = {
-        id(p): group["weight_decay"]
-        for group in optimizer.param_groups
-        for p in group["params"]
-    }
-    assert all((decays[id(p)] == 0) == (p.ndim <= 1) for p in model.parameters())
 
 
 def test_the_rates_of_the_course_net_halve_with_every_depth():
@@ -347,19 +295,6 @@ def test_a_step_trains_every_parameter(create, images):
     )
 
 
-def test_gradients_are_the_same_when_maps_are_computed_twice(create, images):
-    gradients = []
-    for enable in (False, True):
-        model = create(num_classes=2).train()
-        model.get_classifier().weight.data.fill_(0.1)
-        model.set_grad_checkpointing(enable)
-        model(images)[:, 0].sum().backward()
-        first = model.get_submodule(model.pretrained_cfg["first_conv"]).weight
-        gradients.append(first.grad.clone())
-    assert gradients[0].any()
-    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
-
-
 def test_a_new_head_stands_where_the_model_does_and_in_its_mode(create):
     for is_training in (False, True):
         model = create().to("meta").train(is_training)
@@ -378,16 +313,6 @@ def test_what_is_saved_is_loaded_again(name, create, images, tmp_path):
         name, num_classes=4, checkpoint_path=str(tmp_path / "mine.pth")
     )
     torch.testing.assert_close(by_path.eval()(images), model(images))
-
-
-def test_the_average_of_the_weights_follows_them(create):
-    model = create()
-    average = timm.utils.ModelEmaV3(model, decay=0.5)
-    before = model.get_classifier().weight.detach().clone()
-    with torch.no_grad():
-        model.get_classifier().weight += 1.0
-    average.update(model)
-    torch.testing.assert_close(average.module.get_classifier().weight, before + 0.5)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
