@@ -19,11 +19,11 @@ from coursekit.models import SmallResNet
 from coursekit.recipes.augmentation_record import AugmentationComparison, AugmentationRun
 from coursekit.recipes.one_cycle import one_cycle_trainer
 from coursekit.seeds import derive_seed, seeded
-from coursekit.transforms import CutMix, MixUp, PerImage, mix_batches
+from coursekit.transforms import PerImage, mix_batches
 
 __all__ = ["AugmentationSettings", "compare_augmentations"]
 
-_MIXES = (MixUp, CutMix, v2.MixUp, v2.CutMix)
+_MIXES = (v2.MixUp, v2.CutMix)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +90,7 @@ def compare_augmentations(
         Of the same classes.
     augmentations : mapping of str to augmentation
         ``None`` for no augmentation; a transform or a list of transforms, which are drawn for
-        each image as `PerImage` does; `MixUp` or `CutMix`; or a pair (transforms, mix).
+        each image as `PerImage` does; torchvision's `MixUp` or `CutMix`; or a pair (transforms, mix).
     n_labels : int, optional
         Images to learn from, drawn from `train` anew for each seed, every class with its
         share. By default all.

@@ -17,7 +17,7 @@ from coursekit.recipes import (
 from coursekit.recipes import augmentations as module
 from coursekit.seeds import seeded
 from coursekit.training import History
-from coursekit.transforms import MixUp, PerImage
+from coursekit.transforms import PerImage
 
 QUICK = AugmentationSettings(n_epochs=2, batch_size=8)
 QUIET = {"progress_bar": False, "settings": QUICK}
@@ -79,7 +79,11 @@ def test_augmentations_of_a_seed_share_weights_subset_and_order_and_seeds_do_not
 
 def test_test_images_are_shown_as_they_are_whatever_the_augmentation():
     train, test = make_images(20), make_images(10, seed=1)
-    ways = {"none": None, "turned": v2.RandomRotation(180), "mixed": MixUp(n_classes=2)}
+    ways = {
+        "none": None,
+        "turned": v2.RandomRotation(180),
+        "mixed": v2.MixUp(num_classes=2),
+    }
     _, logs, _ = spied(train, test, ways, seeds=[0])
     for log in logs:
         assert torch.equal(seen(log, training=False), test.to_tensors()[0])
@@ -118,7 +122,7 @@ def test_each_image_of_a_batch_is_augmented_for_itself():
 
 def test_transforms_and_mixing_go_together():
     train, test = make_images(16), make_images(6, seed=1)
-    pair = (v2.RandomInvert(1.0), MixUp(n_classes=2, alpha=5.0))
+    pair = (v2.RandomInvert(1.0), v2.MixUp(num_classes=2, alpha=5.0))
     _, logs, _ = spied(train, test, {"none": None, "both": pair}, seeds=[0])
     plain, both = (seen(log, training=True) for log in logs)
     assert (both.mean() - (1 - plain.mean())).abs() < 0.02
@@ -129,7 +133,7 @@ def test_a_run_can_be_repeated():
     train, test = make_images(20), make_images(10, seed=1)
     ways = {
         "turned": [v2.RandomRotation(90), v2.ColorJitter(0.3)],
-        "mixed": MixUp(n_classes=2),
+        "mixed": v2.MixUp(num_classes=2),
     }
     frames = [
         compare_augmentations(train, test, ways, seeds=[1], **QUIET).runs for _ in range(2)
