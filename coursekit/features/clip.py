@@ -50,10 +50,6 @@ def embed_images(
         from 0 to 1.
     device : torch.device or str, optional
     progress_bar : bool, default=True
-
-    Returns
-    -------
-    Embeddings
     """
     transform = fit_to_model(model_configuration(model))
     return embed(

@@ -130,19 +130,6 @@ def embed(
         By default where the model is; if that is the CPU, a copy goes to the fastest device.
     progress_bar : bool, default=True
 
-    Returns
-    -------
-    Embeddings
-
-    Raises
-    ------
-    SettingsError
-        If there is no such layer, or it does not run exactly once; if a loader shuffles.
-    ShapeError
-        If the samples do not fit the model.
-    DataError
-        If an embedding is NaN or infinite, or a layer gives no tensor.
-
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 3))
@@ -208,8 +195,11 @@ def _open(
         data = pixels.permute(0, 3, 1, 2), labels
     if isinstance(data, tuple | ImageSet):
         if batch_size is None:
-            first = next(iter(make_loader(data, batch_size=1, transform=transform)))[0]
-            batch_size = _fast_batch_size(first.shape[1:], device)
+            one = next(iter(make_loader(data, batch_size=1, transform=transform)), None)
+            if one is None:
+                msg = "There is nothing to embed: the data hold no sample."
+                raise DataError(msg)
+            batch_size = _fast_batch_size(one[0].shape[1:], device)
         loader = make_loader(data, batch_size=batch_size, transform=transform)
         return (loader if has_labels else (inputs for inputs, _ in loader)), names
     if transform is not None:

@@ -53,10 +53,6 @@ def linear_probe(
         X of shape (n_train, n_features), y of shape (n_train,).
     test : Embeddings, (X, y) or Tensor of shape (n_test, n_features)
 
-    Returns
-    -------
-    LinearProbe
-
     Examples
     --------
     >>> X = torch.tensor([[0.0, 1.0], [0.2, 3.0], [1.0, 2.0], [0.9, 0.0]])
@@ -146,10 +142,6 @@ def fit_head(
         is near zero.
     seed : int
         Decides the first weights and the order.
-
-    Returns
-    -------
-    HeadFit
 
     Examples
     --------

@@ -48,10 +48,6 @@ def find_neighbors(
         From 1 to ``n_bank``. A query that is itself in the bank is its own first neighbor.
     metric : {"cosine", "euclidean"}, default="cosine"
 
-    Returns
-    -------
-    Neighbors
-
     Examples
     --------
     >>> bank = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
@@ -143,10 +139,6 @@ def classify_by_neighbors(
         Neighbors that vote. They are looked up once, for the largest.
     metric : {"cosine", "euclidean"}, default="cosine"
 
-    Returns
-    -------
-    NeighborVotes
-
     Examples
     --------
     >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), torch.tensor([0, 0, 1])
@@ -185,10 +177,6 @@ def recall_at_k(
         Row i of one belongs to row i of the other: a text and its image, for example.
     k : sequence of int, default=(1, 5)
         How far down to look.
-
-    Returns
-    -------
-    dict of int to float
 
     Examples
     --------

@@ -213,6 +213,7 @@ def test_nothing_is_drawn_and_the_result_takes_gradients(net, images):
         (torch.rand(4, 3, 8, 8), {"layer": "layr"}, SettingsError, "no layer 'layr'"),
         (torch.rand(4, 1, 8, 8), {}, ShapeError, r"inputs of shape \(4, 1, 8, 8\)"),
         (torch.rand(3, 8, 8), {}, ShapeError, r"image\[None\]"),
+        (torch.rand(0, 3, 8, 8), {}, DataError, "no sample"),
         (
             torch.full((4, 3, 8, 8), torch.nan),
             {},
