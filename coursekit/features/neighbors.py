@@ -1,138 +1,52 @@
-"""Find nearest neighbors in an embedding space, exactly.
+"""Nearest neighbors in an embedding space, exactly: search, votes and recall."""
 
-Nothing here knows about images or models: matrices of embeddings go in, indices and
-similarities or distances come out.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from coursekit.errors import SettingsError
-from coursekit.features.bounds import (
-    Screen,
-    find_directions,
-    make_screen,
-    multiplies_exactly,
-)
-from coursekit.features.embeddings import Embeddings
-from coursekit.features.inputs import Metric, as_matrix, check_k, check_metric, check_pair
-from coursekit.features.pairs import keep_nearest, measure_pairs, to_squared
+from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.features.embed import Embeddings
 
-__all__ = ["Neighbors", "find_neighbors"]
+__all__ = [
+    "NeighborVotes",
+    "Neighbors",
+    "classify_by_neighbors",
+    "find_neighbors",
+    "recall_at_k",
+]
 
-_GROUP = 64  # rows of the bank whose least bound is looked at first
-_N_KEPT = 247  # with the columns beside them 256
-_MOST_LEFT = 0.04
-_MOST_GROUPS = 1 << 14  # looked into at once
+Metric = Literal["cosine", "euclidean"]
+Rows = Embeddings | Tensor | np.ndarray
+
+_CHUNK = 512  # queries at once: 123 MB of cosines with 60,000 rows, and faster than 1024
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Neighbors:
-    """The answer of a search, one row a query, nearest first.
-
-    Parameters
-    ----------
-    indices : Tensor of shape (n_queries, k), int64
-        Rows of the bank.
-    values : Tensor of shape (n_queries, k), float32
-        Cosines from 1 downward, or Euclidean distances from 0 upward.
-    metric : {"cosine", "euclidean"}
-        Which of them.
-    """
+class Neighbors(NamedTuple):
+    """The answer of `find_neighbors`, one row a query, nearest first."""
 
     indices: Tensor
+    """Rows of the bank, int64, of shape (n_queries, k)."""
     values: Tensor
-    metric: Metric
-
-    def __len__(self) -> int:
-        """Return the number of queries."""
-        return len(self.indices)
-
-    def __repr__(self) -> str:
-        n_queries, k = self.indices.shape
-        return f"Neighbors({n_queries} queries, k={k}, {self.metric})"
-
-    @property
-    def similarities(self) -> Tensor:
-        """The cosines, of shape (n_queries, k), if that was the metric."""
-        return self._only("cosine", "distances")
-
-    @property
-    def distances(self) -> Tensor:
-        """The Euclidean distances, of shape (n_queries, k), if that was the metric."""
-        return self._only("euclidean", "similarities")
-
-    def _only(self, metric: Metric, other: str) -> Tensor:
-        if self.metric != metric:
-            msg = (
-                f'These neighbors were found with metric="{self.metric}": they have {other}. '
-                f'Search with metric="{metric}" for the other.'
-            )
-            raise SettingsError(msg)
-        return self.values
+    """Cosines from 1 downward or distances from 0 upward, float32, of the same shape."""
 
 
 def find_neighbors(
-    queries: Embeddings | Tensor | np.ndarray,
-    bank: Embeddings | Tensor | np.ndarray,
-    *,
-    k: int,
-    metric: Metric = "cosine",
-    chunk_size: int = 256,
+    queries: Rows, bank: Rows, *, k: int, metric: Metric = "cosine"
 ) -> Neighbors:
     """Find the `k` rows of `bank` nearest to each row of `queries`.
-
-    The search is exact. Bounds of all distances, from one matrix product in the fastest
-    type, leave a few rows for each query; those are measured in float64 [1]_.
 
     Parameters
     ----------
     queries : Embeddings, Tensor or ndarray of shape (n_queries, n_features)
-        What is looked up. Computed with as float32.
     bank : Embeddings, Tensor or ndarray of shape (n_bank, n_features)
-        What is searched, on the same device as `queries`.
     k : int
-        Neighbors per query, with ``1 <= k <= n_bank``.
+        From 1 to ``n_bank``. A query that is itself in the bank is its own first neighbor.
     metric : {"cosine", "euclidean"}, default="cosine"
-        The cosine of the angle, to which the lengths of rows do not matter, or the length
-        of the difference.
-    chunk_size : int, default=256
-        Queries per matrix product. Trades memory for speed; the answer is the same.
-
-    Returns
-    -------
-    Neighbors
-        ``indices`` and ``similarities`` (cosine) or ``distances`` (Euclidean), of shape
-        (n_queries, k).
-
-    Raises
-    ------
-    ShapeError
-        If they are not matrices, or their numbers of features differ.
-    DataError
-        If rows hold NaN, infinity, or, under the cosine, zeros only.
-    SettingsError
-        If `k` is not between 1 and ``n_bank``, `metric` is unknown, `chunk_size` is below
-        1, or the devices differ.
-
-    Notes
-    -----
-    Of rows with equal values, compared in float64 to 13 digits, that with the lower index
-    comes first. A query
-    that is itself in `bank` is its own first neighbor, unless an equal row stands before it;
-    drop column 0 for leave-one-out. The largest temporary holds ``4 * chunk_size * n_bank``
-    bytes, half of that where the processor multiplies bfloat16. Rows crowded closer together
-    than bounds can tell apart are all measured, which is slower.
-
-    References
-    ----------
-    .. [1] Seidl and Kriegel, "Optimal Multi-Step k-Nearest Neighbor Search", SIGMOD 1998,
-       sec. 4. https://doi.org/10.1145/276304.276319
 
     Examples
     --------
@@ -140,124 +54,172 @@ def find_neighbors(
     >>> find_neighbors(torch.tensor([[2.0, 0.1]]), bank, k=2).indices
     tensor([[0, 1]])
     """
-    check_metric(metric)
-    queries = as_matrix(queries, "queries", metric=metric)
-    bank = as_matrix(bank, "bank", metric=metric)
-    check_pair(queries, bank)
-    check_k(k, len(bank))
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int) or chunk_size < 1:
-        msg = f"chunk_size must be a whole number of at least 1, got {chunk_size!r}."
+    queries, bank = _as_matrix(queries, "queries"), _as_matrix(bank, "bank")
+    if queries.shape[1] != bank.shape[1]:
+        msg = (
+            "queries and bank must have the same number of features, got "
+            f"{tuple(queries.shape)} and {tuple(bank.shape)}."
+        )
+        raise ShapeError(msg)
+    if not 1 <= k <= len(bank):
+        msg = f"k must be between 1 and the bank's {len(bank)} rows, got k={k}."
         raise SettingsError(msg)
-    with torch.no_grad(), torch.autocast(queries.device.type, enabled=False):
-        found = _find(queries, bank, k, metric, chunk_size)
-    return Neighbors(indices=found[0], values=found[1].float(), metric=metric)
-
-
-def _find(
-    queries: Tensor, bank: Tensor, k: int, metric: Metric, chunk_size: int
-) -> tuple[Tensor, Tensor]:
-    if not len(queries):
-        return torch.empty(0, k, dtype=torch.int64, device=bank.device), bank.new_empty(
-            0, k
-        )
-    screens = _screens(queries, bank, metric)
-    screen = next(screens)
-    chunks = queries.tensor_split(-(-len(queries) // chunk_size))  # the longest first
-    space = screen.make_space(len(chunks[0]))
-    found = []
-    for chunk in chunks:
-        kept = _sift(chunk, bank, screen, space, k, metric)
-        while kept.are_many(k) and (finer := next(screens, None)) is not None:
-            screen, space = finer, finer.make_space(len(chunks[0]))
-            kept = _sift(chunk, bank, screen, space, k, metric)
-        found += _refine(chunk, bank, kept, k, metric)
-    indices, values = zip(*found, strict=True)
-    return torch.cat(indices), torch.cat(values)
-
-
-def _screens(queries: Tensor, bank: Tensor, metric: Metric) -> Iterator[Screen]:
-    """Give the fastest screen for these matrices, then those whose bounds are closer."""
-    peak = max(float(limit.abs()) for rows in (queries, bank) for limit in rows.aminmax())
-    is_unit = metric == "cosine"
-    make = {"peak": peak, "is_unit": is_unit}
-    is_large = len(queries) >= 64 and len(bank) >= 1024 and bank.shape[1] >= 64
-    coarse = torch.bfloat16 if _has_fast_bfloat16(bank.device) else torch.float32
-    is_wide = (
-        len(queries) >= 6 * _N_KEPT and len(bank) >= 8192 and bank.shape[1] >= 2 * _N_KEPT
-    )
-    if is_wide and multiplies_exactly(bank.device):
-        directions = find_directions(bank, _N_KEPT, most_left=_MOST_LEFT, **make)
-        if directions is not None:
-            yield make_screen(
-                bank, dtype=coarse, directions=directions, multiple=_GROUP, **make
+    if metric not in ("cosine", "euclidean"):
+        msg = f'metric must be "cosine" or "euclidean", got {metric!r}.'
+        raise SettingsError(msg)
+    if metric == "cosine":
+        queries, bank = F.normalize(queries, dim=1), F.normalize(bank, dim=1)
+    indices, values = [], []
+    for chunk in queries.split(_CHUNK):  # the table of all pairs need not fit into memory
+        if metric == "cosine":
+            nearest = (chunk @ bank.T).topk(k, dim=1)
+        else:
+            # By differences: by a matrix product, which is faster, a row would be about
+            # 1e-4 of its length away from itself, and not always its own first neighbor.
+            exact = "donot_use_mm_for_euclid_dist"
+            nearest = torch.cdist(chunk, bank, compute_mode=exact).topk(
+                k, dim=1, largest=False
             )
-    if is_large and coarse == torch.bfloat16:
-        yield make_screen(bank, dtype=coarse, multiple=_GROUP, **make)
-    yield make_screen(bank, dtype=torch.float32, multiple=_GROUP, **make)
+        indices.append(nearest.indices)
+        values.append(nearest.values)
+    return Neighbors(torch.cat(indices), torch.cat(values))
 
 
-class _Kept(NamedTuple):
-    """What a screen leaves of a bank: groups of rows in which a neighbor may be."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NeighborVotes:
+    """What the neighbors of each sample vote for, with each k.
 
-    bounds: Tensor  # (n_queries, n_groups, _GROUP)
-    limits: Tensor  # (n_queries, 1)
-    groups: Tensor  # (n_queries, n_groups), bool
+    Parameters
+    ----------
+    predictions : dict of int to Tensor of shape (n_samples,), int64
+        For each k the class with most votes.
+    labels : Tensor of shape (n_samples,), int64, optional
+        The true classes.
+    """
 
-    def are_many(self, k: int) -> bool:
-        """Return whether a finer screen would pay."""
-        return float(self.groups.sum(dim=1).float().mean()) > 64 + 8 * k
+    predictions: dict[int, Tensor]
+    labels: Tensor | None
 
-    def split(self) -> "tuple[_Kept, _Kept]":
-        half = len(self.bounds) // 2
-        return _Kept(*(part[:half] for part in self)), _Kept(
-            *(part[half:] for part in self)
+    @property
+    def accuracies(self) -> dict[int, float]:
+        """The share of samples that are classified rightly, for each k."""
+        if self.labels is None:
+            msg = "Accuracy needs the true labels: give Embeddings with labels, or (X, y)."
+            raise SettingsError(msg)
+        return {
+            k: (found == self.labels).double().mean().item()
+            for k, found in self.predictions.items()
+        }
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy, if there is one k."""
+        (only,) = self.accuracies.values()
+        return only
+
+
+def classify_by_neighbors(
+    train: Embeddings | tuple[Tensor, Tensor],
+    test: Embeddings | tuple[Tensor, Tensor] | Tensor,
+    *,
+    k: int | Sequence[int] = 5,
+    metric: Metric = "cosine",
+) -> NeighborVotes:
+    """Return the class for which most of the nearest training samples vote.
+
+    Of classes with equally many votes, the one whose nearest voter is nearest wins.
+
+    Parameters
+    ----------
+    train : Embeddings, or (X, y)
+        X of shape (n_train, n_features), y of shape (n_train,).
+    test : Embeddings, (X, y) or Tensor of shape (n_samples, n_features)
+        Labels, if any, are for the accuracy only.
+    k : int or sequence of int, default=5
+        Neighbors that vote. They are looked up once, for the largest.
+    metric : {"cosine", "euclidean"}, default="cosine"
+
+    Examples
+    --------
+    >>> train = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), torch.tensor([0, 0, 1])
+    >>> classify_by_neighbors(train, torch.tensor([[0.1, 1.0]]), k=[1, 3]).predictions
+    {1: tensor([1]), 3: tensor([0])}
+    """
+    bank, classes = split_labels(train)
+    queries, labels = split_labels(test)
+    if classes is None:
+        msg = "train needs labels: give Embeddings that have them, or a pair (X, y)."
+        raise SettingsError(msg)
+    ks = [k] if isinstance(k, int) else list(k)
+    found = find_neighbors(queries, bank, k=max(ks), metric=metric).indices.cpu()
+    chosen = classes[found]  # (n_samples, k)
+    rows = torch.arange(len(chosen))
+    votes = torch.zeros(len(chosen), int(classes.max()) + 1)
+    nearest = torch.full(votes.shape, max(ks))  # the rank of each class's nearest voter
+    predictions = {}
+    for rank in range(max(ks)):
+        votes[rows, chosen[:, rank]] += 1
+        nearest[rows, chosen[:, rank]] = nearest[rows, chosen[:, rank]].clamp_max(rank)
+        if rank + 1 in ks:
+            leads = votes == votes.amax(dim=1, keepdim=True)
+            predictions[rank + 1] = nearest.where(leads, max(ks) + 1).argmin(dim=1)
+    return NeighborVotes(predictions={one: predictions[one] for one in ks}, labels=labels)
+
+
+def recall_at_k(
+    queries: Rows, bank: Rows, *, k: Sequence[int] = (1, 5)
+) -> dict[int, float]:
+    """Return the share of queries that find their own row among the k most similar.
+
+    Parameters
+    ----------
+    queries, bank : Embeddings or Tensor of shape (n_rows, n_features)
+        Row i of one belongs to row i of the other: a text and its image, for example.
+    k : sequence of int, default=(1, 5)
+        How far down to look.
+
+    Examples
+    --------
+    >>> rows = torch.eye(3)
+    >>> recall_at_k(rows, rows.roll(1, 0), k=(1, 3))
+    {1: 0.0, 3: 1.0}
+    """
+    if len(queries) != len(bank):
+        msg = (
+            "Row i of queries belongs to row i of bank, so both must be as many, got "
+            f"{len(queries)} and {len(bank)}."
         )
+        raise ShapeError(msg)
+    found = find_neighbors(queries, bank, k=max(k)).indices.cpu()
+    hits = found == torch.arange(len(found))[:, None]
+    return {depth: hits[:, :depth].any(dim=1).float().mean().item() for depth in k}
 
 
-def _sift(
-    queries: Tensor, bank: Tensor, screen: Screen, space: Tensor, k: int, metric: Metric
-) -> _Kept:
-    """Measure k rows with small bounds: what is farther than all of them is no neighbor."""
-    bounds = screen.bounds(queries, space).view(len(queries), -1, _GROUP)
-    least = bounds.amin(dim=2)
-    candidates = _least(bounds, least, k)
-    rows = torch.arange(len(queries), device=bank.device).repeat_interleave(k)
-    values = measure_pairs(queries, bank, rows, candidates.flatten(), metric)
-    limits = screen.limits(to_squared(values, metric).view(-1, k).amax(dim=1))[:, None]
-    return _Kept(bounds, limits, least <= limits)
+def split_labels(
+    data: Embeddings | tuple[Tensor, Tensor] | Tensor,
+) -> tuple[Tensor, Tensor | None]:
+    """Return rows and labels, on the CPU, of Embeddings, of a pair (X, y), or of X alone."""
+    if not isinstance(data, Embeddings):
+        X, y = data if isinstance(data, tuple) else (data, None)
+        data = Embeddings(embeddings=_as_matrix(X, "X"), labels=y)
+    if data.labels is not None and len(data) and data.labels.min() < 0:
+        msg = f"Labels must be class numbers from 0 upward, got {int(data.labels.min())}."
+        raise DataError(msg)
+    return data.embeddings, data.labels
 
 
-def _least(bounds: Tensor, least: Tensor, k: int) -> Tensor:
-    """Return the places of k small bounds a row: those in the groups with the least minima."""
-    if k > least.shape[1]:
-        return bounds.flatten(1).topk(k, dim=1, largest=False, sorted=False).indices
-    groups = least.topk(k, dim=1, largest=False, sorted=False).indices
-    rows = torch.arange(len(bounds), device=bounds.device)[:, None]
-    within = bounds[rows, groups].flatten(1).topk(k, dim=1, largest=False, sorted=False)
-    places = within.indices
-    return groups.gather(1, places // _GROUP) * _GROUP + places % _GROUP
-
-
-def _refine(
-    queries: Tensor, bank: Tensor, kept: _Kept, k: int, metric: Metric
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Measure all rows whose bounds are within the limits, some queries at once."""
-    if len(queries) > 1 and int(kept.groups.sum()) > _MOST_GROUPS:
-        half = len(queries) // 2
-        first, second = kept.split()
-        yield from _refine(queries[:half], bank, first, k, metric)
-        yield from _refine(queries[half:], bank, second, k, metric)
-        return
-    rows, groups = kept.groups.nonzero(as_tuple=True)
-    hits, within = (kept.bounds[rows, groups] <= kept.limits[rows]).nonzero(as_tuple=True)
-    rows, columns = rows[hits], groups[hits] * _GROUP + within
-    values = measure_pairs(queries, bank, rows, columns, metric)
-    yield keep_nearest(rows, columns, values, n_rows=len(queries), k=k, metric=metric)
-
-
-def _has_fast_bfloat16(device: torch.device) -> bool:
-    """Return whether a processor multiplies matrices of bfloat16 faster than of float32."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
+def _as_matrix(values: Rows, name: str) -> Tensor:
+    """Return `values` as float32 of shape (n_rows, n_features), all of them finite."""
+    values = values.embeddings if isinstance(values, Embeddings) else values
+    matrix = torch.as_tensor(values).detach().float()
+    if matrix.ndim != 2:
+        msg = (
+            f"{name} must have shape (n_rows, n_features), got {tuple(matrix.shape)}. Flatten "
+            "feature maps first: x.flatten(1); one row alone: x[None]."
+        )
+        raise ShapeError(msg)
+    bad = (~matrix.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        msg = f"{name} must be finite, but NaN or infinity stands in row {bad[0]}."
+        raise DataError(msg)
+    return matrix

@@ -329,9 +329,9 @@ def measure_clip(
         for what, prompt in _PROMPTS.items():
             kind = what.removesuffix("s")
             names = ATTRIBUTES[kind]
-            classifier = zero_shot_classifier(model, tokenizer, names, prompts=prompt)
+            weights = zero_shot_classifier(model, tokenizer, names, prompts=prompt).cpu()
             truth = torch.tensor([names.index(name) for name in images.attributes[kind]])
-            found = classifier.predict(embedded).cpu() == truth
+            found = (embedded.embeddings @ weights).argmax(dim=1) == truth
             reached[f"{what} of {pairs} pairs"] = float(found.float().mean())
         reached[f"text-to-image recall@5 of {pairs} pairs"] = _recall(
             model, tokenizer, images, embedded

@@ -1,135 +1,53 @@
-"""Transforms that suit a task, for training and for evaluation apart.
+"""Transforms that suit a task and a trained network, and a look at what transforms do."""
 
-Nothing here knows about data or models, only what kind of pictures they are.
-"""
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
+import torch
+from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional as F
 
-from coursekit.errors import SettingsError
-from coursekit.transforms.noise import RandomQuarterTurn, RandomShift
+from coursekit.errors import SettingsError, ShapeError
+from coursekit.seeds import seeded
+from coursekit.transforms.own import RandomQuarterTurn, RandomShift
 from coursekit.transforms.per_image import PerImage
 
 __all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "TASKS",
     "Preset",
-    "find_preset",
+    "find_changing",
+    "fit_to_model",
     "preset_from_config",
+    "sample_transform",
 ]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-"""Mean of red, green and blue over ImageNet's training images."""
 
-IMAGENET_STD = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue over ImageNet's training images."""
-
-TASKS = ("digits", "objects", "land-cover", "insects", "photos")
-"""What `find_preset` knows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """Transforms for one task.
-
-    Parameters
-    ----------
-    task : str
-        One of `TASKS`.
-    train : callable
-        Random, with draws of its own for each image of a batch.
-    evaluation : callable
-        Without any randomness, for validation and test.
-    image_size : int, optional
-        Height and width of what both give; None: that of the images.
-    mean, std : tuple of float, optional
-        By which both normalize; None: brightness stays from 0 to 1.
-    """
-
-    task: str
-    train: Callable
-    evaluation: Callable
-    image_size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-
-
-def find_preset(
-    task: str,
-    *,
-    image_size: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    crop_share: float = 0.875,
-    interpolation: str = "bilinear",
-) -> Preset:
-    """Return the transforms for `task`.
-
-    Parameters
-    ----------
-    task : {"digits", "objects", "land-cover", "insects", "photos"}
-        Digits are shifted, turned and scaled a little, never flipped. Objects are mirrored,
-        shifted and lit differently. Land cover has no up or down: the eight symmetries of
-        the square. Insects are seen from above: any turn, flips, mild colors. Photos are
-        cut out at random, mirrored and lit differently.
-    image_size : int, optional
-        Height and width to give. Photos and insects need it; others may keep their size.
-    mean, std : sequence of float, optional
-        One number a channel, to normalize by. Photos have ImageNet's by default.
-    crop_share : float, default=0.875
-        Of photos and insects: share of the shorter side that evaluation keeps, in the
-        middle.
-    interpolation : {"bilinear", "bicubic", "nearest"}, default="bilinear"
-        How images are resized.
-
-    Returns
-    -------
-    Preset
-
-    Raises
-    ------
-    SettingsError
-        If the task is unknown, or an argument does not fit it.
-
-    Examples
-    --------
-    >>> find_preset("photos", image_size=96).image_size
-    96
-    """
-    if task not in TASKS:
-        listed = ", ".join(map(repr, TASKS))
-        msg = f"There are presets for {listed}, got {task!r}."
-        raise SettingsError(msg)
-    _check_numbers(image_size, mean, std, crop_share)
-    mode = _find_mode(interpolation)
-    cuts_out = task == "photos" or (task == "insects" and image_size is not None)
-    if task == "photos":
-        image_size = image_size or 224
-        if mean is None:
-            mean, std = IMAGENET_MEAN, IMAGENET_STD
-    if cuts_out:
-        size = (image_size, image_size)
-        first = [v2.RandomResizedCrop(size, scale=(0.35, 1.0), interpolation=mode)]
-        whole = int(image_size / crop_share)  # rounded down, as timm does
-        last = [v2.Resize(whole, interpolation=mode), v2.CenterCrop(size)]
-    else:
-        first = last = _resize(image_size, mode)
-    ending = [] if mean is None else [v2.Normalize(list(mean), list(std))]
-    return Preset(
-        task=task,
-        train=PerImage([*first, *_augmentations(task), *ending]),
-        evaluation=PerImage([*last, *ending]),
-        image_size=image_size,
-        mean=None if mean is None else tuple(mean),
-        std=None if std is None else tuple(std),
+def _augmentations() -> dict[str, list[Callable]]:
+    """Return what leaves the label true, by task."""
+    mild = v2.ColorJitter(0.2, 0.2, 0.2)
+    small = v2.RandomAffine(
+        10, (0.1, 0.1), (0.9, 1.1), interpolation=InterpolationMode.BILINEAR
     )
+    any_side = [v2.RandomHorizontalFlip(), RandomQuarterTurn()]  # seen from above
+    return {
+        "digits": [small],
+        "objects": [v2.RandomHorizontalFlip(), RandomShift(3), mild],
+        "land-cover": any_side,
+        "insects": [*any_side, mild],
+        "photos": [v2.RandomHorizontalFlip(), mild],
+    }
 
 
-def preset_from_config(config: Mapping[str, Any], *, task: str = "photos") -> Preset:
+class Preset(NamedTuple):
+    """Transforms for one task."""
+
+    train: Callable
+    """Random, with draws of its own for each image of a batch."""
+    evaluation: Callable
+    """Without any randomness, for validation and test."""
+
+
+def preset_from_config(config: Mapping[str, Any], *, task: str) -> Preset:
     """Return the transforms that a pretrained network wants, for `task`.
 
     Parameters
@@ -137,89 +55,138 @@ def preset_from_config(config: Mapping[str, Any], *, task: str = "photos") -> Pr
     config : mapping
         timm's ``model.pretrained_cfg``: ``input_size`` (channels, height, width), ``mean``,
         ``std``, ``interpolation`` and ``crop_pct``.
-    task : str, default="photos"
-        One of `TASKS`.
-
-    Returns
-    -------
-    Preset
-
-    Raises
-    ------
-    SettingsError
-        If the configuration lacks the size, or it is not square.
+    task : {"digits", "objects", "land-cover", "insects", "photos"}
+        Digits are shifted, turned and scaled a little, never flipped. Objects are mirrored,
+        shifted and lit differently. Land cover has no up or down: the eight symmetries of
+        the square. Insects are seen from above: any turn, flips, mild colors. Photos and
+        insects are cut out at random.
 
     Examples
     --------
     >>> config = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    >>> preset_from_config(config, task="land-cover").image_size
-    32
+    >>> preset_from_config(config, task="land-cover").evaluation(torch.ones(2, 3, 64, 64)).shape
+    torch.Size([2, 3, 32, 32])
     """
-    size = config.get("input_size")
-    if size is None or len(size) != 3 or size[1] != size[2]:
-        msg = (
-            "A configuration needs input_size=(channels, height, width) with height equal to "
-            f"width, got {size}."
-        )
+    changes = _augmentations()
+    if task not in changes:
+        msg = f"There are presets for {', '.join(map(repr, changes))}, got {task!r}."
         raise SettingsError(msg)
-    return find_preset(
-        task,
-        image_size=size[1],
-        mean=config.get("mean", IMAGENET_MEAN),
-        std=config.get("std", IMAGENET_STD),
-        crop_share=config.get("crop_pct") or 1.0,
-        interpolation=config.get("interpolation") or "bilinear",
+    _, *size = config["input_size"]
+    mode = InterpolationMode(config.get("interpolation") or "bilinear")
+    first = last = [v2.Resize(size, interpolation=mode)]
+    if task in ("photos", "insects"):
+        # 0.35 of the area: torchvision's 0.08 often cuts the only insect out of the picture.
+        first = [v2.RandomResizedCrop(size, scale=(0.35, 1.0), interpolation=mode)]
+        whole = int(size[0] / (config.get("crop_pct") or 1.0))  # rounded down, as timm does
+        last = [v2.Resize(whole, interpolation=mode), v2.CenterCrop(size)]
+    ending = [v2.Normalize(list(config["mean"]), list(config["std"]))]
+    return Preset(
+        train=PerImage([*first, *changes[task], *ending]),
+        evaluation=PerImage([*last, *ending]),
     )
 
 
-def _augmentations(task: str) -> list[Callable]:
-    return {
-        "digits": [v2.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), interpolation=_BILINEAR)],
-        "objects": [
-            v2.RandomHorizontalFlip(),
-            RandomShift(3),
-            v2.ColorJitter(0.2, 0.2, 0.2),
-        ],
-        "land-cover": [v2.RandomHorizontalFlip(), RandomQuarterTurn()],
-        "insects": [
-            v2.RandomHorizontalFlip(),
-            RandomQuarterTurn(),
-            v2.ColorJitter(0.2, 0.2, 0.2),
-        ],
-        "photos": [v2.RandomHorizontalFlip(), v2.ColorJitter(0.2, 0.2, 0.2)],
-    }[task]
+def fit_to_model(config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """Return a transform to the input size and the brightness that a network wants.
+
+    Parameters
+    ----------
+    config : mapping
+        timm's ``model.pretrained_cfg``: ``input_size`` (channels, height, width), and where
+        they are known ``mean``, ``std``, ``interpolation`` and ``crop_pct``.
+
+    Returns
+    -------
+    callable
+        From float images in [0, 1] of shape (..., C, H, W) to normalized ones of shape
+        (..., C, height, width). Images with more pixels than the input in both directions are
+        resized until the crop is that share of their shorter side, and cut; others are
+        resized whole.
+
+    Examples
+    --------
+    >>> fit_to_model({"input_size": (3, 32, 32)})(torch.ones(2, 3, 64, 48)).shape
+    torch.Size([2, 3, 32, 32])
+    """
+    n_channels, *size = config["input_size"]
+    share = config.get("crop_pct") or 1.0
+    mode = InterpolationMode(config.get("interpolation") or "bilinear")
+    mean = list(config.get("mean") or [0.0] * n_channels)
+    std = list(config.get("std") or [1.0] * n_channels)
+
+    def fit(images: Tensor) -> Tensor:
+        if images.shape[-3] != n_channels or not images.is_floating_point():
+            msg = (
+                f"Images must be float in [0, 1], of shape (..., {n_channels}, height, width), "
+                f"got {images.dtype} of shape {tuple(images.shape)}."
+            )
+            raise ShapeError(msg)
+        height, width = images.shape[-2:]
+        scale = max(size[0] / height, size[1] / width) / share
+        if [height, width] == size:
+            pass
+        elif height >= size[0] and width >= size[1] and scale <= 1:
+            whole = [round(height * scale), round(width * scale)]
+            images = F.center_crop(F.resize(images, whole, interpolation=mode), size)
+        else:
+            images = F.resize(images, size, interpolation=mode)
+        return F.normalize(images, mean, std)
+
+    return fit
 
 
-def _resize(image_size: int | None, mode: InterpolationMode) -> list[Callable]:
-    if image_size is None:
-        return []
-    return [v2.Resize((image_size, image_size), interpolation=mode)]
+def sample_transform(
+    transform: Callable[[Any], Any], image: Any, *, n_samples: int, seed: int
+) -> list[Any]:
+    """Return several results of a random transform of one image.
+
+    Parameters
+    ----------
+    transform : callable
+        That draws from torch's global generator, as torchvision's do.
+    image : PIL image or Tensor of shape (channels, height, width)
+    n_samples : int
+    seed : int
+        The first samples are the same however many are asked for.
+
+    Examples
+    --------
+    >>> image = torch.rand(3, 8, 8)
+    >>> len(sample_transform(v2.RandomRotation(30), image, n_samples=4, seed=0))
+    4
+    """
+    samples = []
+    for number in range(n_samples):
+        with seeded(seed, "sample", number):
+            samples.append(transform(image))
+    return samples
 
 
-def _find_mode(interpolation: str) -> InterpolationMode:
-    names = ("bilinear", "bicubic", "nearest")
-    if interpolation not in names:
-        listed = ", ".join(map(repr, names))
-        msg = f"interpolation must be one of {listed}, got {interpolation!r}."
-        raise SettingsError(msg)
-    return InterpolationMode(interpolation)
+def find_changing(dataset: Any, *, n_items: int = 32) -> list[int]:
+    """Return which items of a torch data set differ when they are read twice.
 
+    Validation data must never: if they do, a random transform is applied to them, most often
+    because both parts of a `random_split` share the data set's.
 
-def _check_numbers(
-    image_size: int | None,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    crop_share: float,
-) -> None:
-    if image_size is not None and image_size < 1:
-        msg = f"image_size must be at least 1 pixel, got {image_size}."
-        raise SettingsError(msg)
-    if not 0 < crop_share <= 1:
-        msg = f"crop_share must be above 0 and at most 1, got {crop_share}."
-        raise SettingsError(msg)
-    if (mean is None) != (std is None) or (std is not None and min(std) <= 0):
-        msg = f"mean and std go together, and std is positive, got {mean} and {std}."
-        raise SettingsError(msg)
+    Parameters
+    ----------
+    dataset : torch.utils.data.Dataset
+        Items are tensors or PIL images, alone or first in a tuple.
+    n_items : int, default=32
+        How many to read, spread evenly.
 
+    Examples
+    --------
+    >>> find_changing([(torch.ones(2), 0), (torch.zeros(2), 1)])
+    []
+    """
 
-_BILINEAR = InterpolationMode.BILINEAR
+    def read(index: int, turn: int) -> Tensor:
+        with seeded(index, "look", turn):  # not the same draws twice
+            item = dataset[index]
+        image = item[0] if isinstance(item, tuple | list) else item
+        return image if isinstance(image, Tensor) else F.pil_to_tensor(image)
+
+    count = min(n_items, len(dataset))
+    indices = [number * len(dataset) // count for number in range(count)]
+    return [index for index in indices if not torch.equal(read(index, 0), read(index, 1))]

@@ -147,10 +147,6 @@ def bench_speed(net, arguments):
     options = {"transform": normalize, "device": "cpu", "progress_bar": False}
     turns = {
         "embed": (lambda: embed(model, images, **options), len(images)),
-        "embed, bfloat16 allowed": (
-            lambda: embed(model, images, precision="bfloat16", **options),
-            len(images),
-        ),
         "the loop in eval and inference mode": (
             lambda: in_inference(plain, few),
             len(few),
@@ -215,14 +211,10 @@ def bench_head(net, arguments):
     n_trained = N_EPOCHS * len(images)
     options = {"transform": normalize, "device": "cpu", "progress_bar": False}
 
-    def cached(precision):
-        train = embed(model, images, precision=precision, **options)
-        fit_head(train, n_epochs=N_EPOCHS, seed=0)
+    def cached():
+        fit_head(embed(model, images, **options), n_epochs=N_EPOCHS, seed=0)
 
-    turns = {
-        "embed once, fit_head": (lambda: cached("float32"), n_trained),
-        "the same, bfloat16 allowed": (lambda: cached("bfloat16"), n_trained),
-    }
+    turns = {"embed once, fit_head": (cached, n_trained)}
     base = (lambda: tutorial_steps(frozen, optimizer, few), len(few))
     base_times, found = take_turns(base, turns, repeats=arguments.repeats)
     title = f"{net}, {N_EPOCHS} epochs of a head on {len(images)} images, tutorial way"
@@ -255,14 +247,11 @@ def bench_accuracy(net, arguments):
     fast = [
         fit_head(train, n_epochs=N_EPOCHS, seed=seed).accuracy(test) for seed in range(3)
     ]
-    rough = embed(model, parts["train"], precision="bfloat16", **options)
-    rough_test = embed(model, parts["test"], precision="bfloat16", **options)
-    coarse = fit_head(rough, n_epochs=N_EPOCHS, seed=0).accuracy(rough_test)
     listed = ", ".join(f"{100 * value:.1f}" for value in fast)
     print(
         f"\n{net}, accuracy on 1000 images after {N_EPOCHS} epochs on {arguments.images} of "
         f"{arguments.head_size} px:\n  tutorial way {100 * slow:.1f}, fit_head {listed} "
-        f"(3 seeds), in bfloat16 {100 * coarse:.1f}"
+        "(3 seeds)"
     )
 
 

@@ -1,0 +1,194 @@
+"""Own transforms, presets and looks at transforms: against torchvision, timm and by eye."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from PIL import Image
+from torch.utils.data import random_split
+from torchvision.transforms import v2
+
+from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.seeds import seeded
+from coursekit.transforms import (
+    PerImage,
+    RandomQuarterTurn,
+    RandomShift,
+    SaltAndPepper,
+    find_changing,
+    fit_to_model,
+    preset_from_config,
+    sample_transform,
+)
+
+CONFIG = {"input_size": (3, 32, 32), "mean": (0.5,) * 3, "std": (0.25,) * 3}
+BYTES = (torch.rand(3, 60, 60) * 200 + 20).to(torch.uint8)  # none is black or white
+
+
+def draw(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
+@pytest.mark.parametrize(
+    "image", [BYTES, 0.1 + 0.8 * draw(4, 1, 60, 60), v2.functional.to_pil_image(BYTES)]
+)
+def test_noise_hits_its_share_in_all_channels_and_leaves_the_rest(image, way):
+    with seeded(0, "noise"):
+        made = way(SaltAndPepper(0.2, salt=0.25))(image)
+    assert type(made) is type(image)
+    before, after = (
+        v2.functional.pil_to_tensor(x) if isinstance(x, Image.Image) else x
+        for x in (image, made)
+    )
+    white = 255 if before.dtype == torch.uint8 else 1
+    is_salt, is_pepper = (after == white).all(-3), (after == 0).all(-3)
+    assert torch.equal((after != before).any(-3), is_salt | is_pepper)
+    for share, hits in ((0.05, is_salt), (0.15, is_pepper)):
+        error = (share * (1 - share) / hits.numel()) ** 0.5
+        assert abs(hits.double().mean() - share) < 4 * error
+
+
+@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
+def test_a_shift_is_a_window_of_the_mirrored_image(way):
+    image = draw(3, 9, 8)
+    padded = np.pad(image, [(0, 0), (2, 2), (2, 2)], mode="reflect")
+    windows = [padded[:, r : r + 9, c : c + 8] for r in range(5) for c in range(5)]
+    made = sample_transform(way(RandomShift(2)), image, n_samples=300, seed=0)
+    found = {
+        next(i for i, window in enumerate(windows) if np.array_equal(one, window))
+        for one in made
+    }
+    assert len(found) == 25
+
+
+@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
+def test_quarter_turns_are_exact_and_all_four_come(way):
+    image = draw(3, 5, 5)
+    turns = [image.rot90(k, (1, 2)) for k in range(4)]
+    made = sample_transform(way(RandomQuarterTurn()), image, n_samples=40, seed=0)
+    found = [next(k for k in range(4) if torch.equal(one, turns[k])) for one in made]
+    assert set(found) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: SaltAndPepper(1.1), SettingsError, "between 0 and 1, got 1.1"),
+        (lambda: SaltAndPepper()(Image.new("RGBA", (4, 4))), DataError, "'RGBA'"),
+        (lambda: RandomShift(8)(torch.zeros(3, 8, 9)), ShapeError, "8 x 9"),
+        (lambda: RandomQuarterTurn()(torch.zeros(3, 8, 9)), ShapeError, "RandomRotation"),
+        (lambda: preset_from_config(CONFIG, task="faces"), SettingsError, "got 'faces'"),
+        (lambda: fit_to_model(CONFIG)(BYTES), ShapeError, r"float in \[0, 1\]"),
+        (lambda: fit_to_model(CONFIG)(draw(8, 8, 3)), ShapeError, r"\(8, 8, 3\)"),
+    ],
+)
+def test_usual_mistakes_are_named(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+# --- what a network wants -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "alexnet", "efficientnet_b0"])
+def test_large_images_are_fitted_as_torchvision_evaluates(name):
+    wants = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    (crop,), (resize,) = wants.crop_size, wants.resize_size
+    config = {
+        "input_size": (3, crop, crop),
+        "crop_pct": crop / resize,
+        "interpolation": wants.interpolation.value,
+        "mean": wants.mean,
+        "std": wants.std,
+    }
+    images = draw(2, 3, 400, 600)
+    torch.testing.assert_close(
+        fit_to_model(config)(images), wants(images), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (64, 20), (33, 33)])
+def test_small_images_are_resized_whole(shape):
+    images = draw(2, 3, *shape)
+    fitted = fit_to_model({**CONFIG, "crop_pct": 0.875})(images)
+    wanted = (v2.functional.resize(images, [32, 32]) - 0.5) / 0.25
+    torch.testing.assert_close(fitted, wanted)
+    torch.testing.assert_close(fitted[1], fit_to_model(CONFIG)(images[1]))
+
+
+def test_what_is_not_said_is_neutral():
+    torch.testing.assert_close(
+        fit_to_model({"input_size": (1, 8, 8)})(draw(1, 8, 8)), draw(1, 8, 8)
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
+def test_evaluation_by_a_configuration_is_that_of_timm(name):
+    config = timm.get_pretrained_cfg(name).to_dict()
+    settings = timm.data.resolve_data_config({}, pretrained_cfg=config)
+    image = (draw(3, 280, 350) * 255).to(torch.uint8)
+    theirs = timm.data.create_transform(**settings)(v2.functional.to_pil_image(image))
+    ours = preset_from_config(config, task="photos").evaluation(image / 255)
+    assert ours.shape == theirs.shape
+    assert (ours - theirs).abs().mean() < 0.02  # theirs resizes bytes, and rounds
+
+
+def test_land_cover_is_only_turned_and_flipped():
+    image = draw(3, 32, 32)
+    train, evaluation = preset_from_config(CONFIG, task="land-cover")
+    eight = [x.rot90(k, (1, 2)) for x in (image, image.flip(2)) for k in range(4)]
+    with seeded(0, "x"):
+        made = train(image.expand(200, -1, -1, -1)) * 0.25 + 0.5
+    found = [next(k for k, x in enumerate(eight) if torch.allclose(x, m)) for m in made]
+    assert min(np.bincount(found, minlength=8)) > 10
+    torch.testing.assert_close(evaluation(image), (image - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("task", ["digits", "objects", "insects", "photos"])
+def test_training_is_random_and_evaluation_is_not(task):
+    images = draw(3, 40, 48).expand(6, -1, -1, -1)
+    train, evaluation = preset_from_config(CONFIG, task=task)
+    assert train(images).shape == evaluation(images).shape == (6, 3, 32, 32)
+    assert len(train(images).unique(dim=0)) == 6
+    assert len(evaluation(images).unique(dim=0)) == 1
+
+
+# --- looks ----------------------------------------------------------------------------
+
+
+def test_samples_of_a_seed_are_the_same_however_many():
+    image, state = draw(3, 8, 8), torch.get_rng_state()
+    few, many = (
+        sample_transform(v2.RandomRotation(90), image, n_samples=n, seed=0) for n in (2, 5)
+    )
+    assert all(torch.equal(*pair) for pair in zip(few, many, strict=False))
+    assert len(torch.stack(many).unique(dim=0)) == 5
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Pictures(torch.utils.data.Dataset):
+    """A data set as tutorials write it: it holds its transform."""
+
+    transform = None
+
+    def __init__(self, *, is_pil):
+        self.is_pil = is_pil
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        image = v2.functional.to_pil_image(BYTES) if self.is_pil else BYTES
+        return (self.transform(image) if self.transform else image), index % 2
+
+
+@pytest.mark.parametrize("is_pil", [False, True])
+def test_the_transform_that_two_parts_share_is_found_in_the_validation_part(is_pil):
+    whole = Pictures(is_pil=is_pil)
+    train, validation = random_split(whole, [15, 5], torch.Generator().manual_seed(0))
+    assert find_changing(train) == find_changing(validation) == []
+    whole.transform = v2.RandomRotation(180)  # meant for one part
+    assert len(find_changing(validation)) == 5
+    assert len(find_changing(train, n_items=4)) == 4
