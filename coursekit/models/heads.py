@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from difflib import get_close_matches
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -15,9 +14,7 @@ from coursekit.seeds import seeded
 __all__ = [
     "LayerGroup",
     "build_untrained",
-    "close_names",
     "find_head",
-    "get_part",
     "layer_groups",
     "other_heads",
     "put_head",
@@ -378,35 +375,3 @@ def _groups_of_timm(model: nn.Module) -> list[LayerGroup]:
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def get_part(model: nn.Module, name: str) -> nn.Module:
-    """Return the module called `name`, such as ``"layer4.1"``; ``""`` is the model itself.
-
-    Raises
-    ------
-    SettingsError
-        If there is none; the message lists names that are close.
-    """
-    parts = dict(model.named_modules(remove_duplicate=False))
-    if name not in parts:
-        msg = f"{type(model).__name__} has no layer {name!r}. {close_names(name, parts)}"
-        raise SettingsError(msg)
-    return parts[name]
-
-
-def close_names(name: str, names: Iterable[str]) -> str:
-    """Return a sentence that lists what `name` may have meant.
-
-    Examples
-    --------
-    >>> close_names("layr4", ["conv1", "layer4", "fc"])
-    "Close names: 'layer4'."
-    """
-    names = [known for known in names if known]
-    found = get_close_matches(name, names, n=3, cutoff=0.6)
-    if found:
-        return f"Close names: {', '.join(map(repr, found))}."
-    top = [known for known in names if "." not in known]  # nothing looks alike
-    more = " ..." if len(top) > 12 else ""
-    return f"Its parts: {', '.join(map(repr, top[:12]))}{more}."
