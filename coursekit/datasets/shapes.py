@@ -14,7 +14,6 @@ from coursekit.datasets.drawing import (
     check_window,
     chunks,
     coverage,
-    directions,
     paint,
     pixel_positions,
     to_bytes,
@@ -104,9 +103,9 @@ def random_scene(
     radius = _numbers(size, RADII) * draws.uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = draws.uniform("x", -1, 1) * room, draws.uniform("y", -1, 1) * room
-    cosine, sine = directions(draws.uniform("turn", -40 / 360, 40 / 360))
+    cosine, sine = draws.directions("turn", most=40 / 360)
     rgb = _jittered(draws, _numbers(color, RGB))
-    light_x, light_y = directions(draws.uniform("light"))
+    light_x, light_y = draws.directions("light")
     return Scene(
         shape=_numbers(shape, {name: i for i, name in enumerate(ALL_SHAPES)}).astype(
             np.int64
@@ -147,7 +146,7 @@ def _jittered(draws: Draws, rgb: np.ndarray) -> np.ndarray:
 
 
 def _pattern(draws: Draws, background: np.ndarray) -> Pattern:
-    cosine, sine = directions(draws.uniform("pattern turn"))
+    cosine, sine = draws.directions("pattern turn")
     kinds = {name: i for i, name in enumerate(BACKGROUNDS)}
     return Pattern(
         kind=_numbers(background, kinds).astype(np.int64),
@@ -188,7 +187,7 @@ def _unlikeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _clutter_behind(draws: Draws) -> Clutter:
     """Return a bar, a triangle and two dots, each there or not."""
     n_images, n_items = len(draws), 4
-    cosine, sine = directions(draws.uniform("clutter turn", n_columns=n_items))
+    cosine, sine = draws.directions("clutter turn", n_columns=n_items)
     length = draws.uniform("clutter length", 1, 1.5, n_columns=n_items)
     length = length * np.array([0.17, 0.09, 0.06, 0.05], np.float32)
     width = length * np.array([0.3, 0.9, 1, 1], np.float32)
@@ -209,9 +208,9 @@ def _bar_in_front(
     draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
 ) -> Clutter:
     """Return one bar over the rim of the shape, in three pictures of twenty."""
-    cosine, sine = directions(draws.uniform("bar turn"))
+    cosine, sine = draws.directions("bar turn")
     away = draws.uniform("bar place", 0.6, 1) * radius
-    tilt_cosine, tilt_sine = directions(draws.uniform("bar tilt"))
+    tilt_cosine, tilt_sine = draws.directions("bar tilt")
     one = (len(draws), 1)
     return Clutter(
         x=(x + away * cosine).reshape(one),
