@@ -35,8 +35,7 @@ from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import make_land_cover
 from coursekit.datasets.loading import Loader, make_loader, split_stratified
-from coursekit.datasets.outlines import SOURCE_SHAPES, UNSEEN_SHAPES
-from coursekit.datasets.scenes import BACKGROUNDS
+from coursekit.datasets.scenes import BACKGROUNDS, SOURCE_SHAPES, UNSEEN_SHAPES
 from coursekit.datasets.shapes import (
     COLORS,
     HELD_OUT_PAIRS,
