@@ -1,7 +1,6 @@
 """What comes with the course or a dependency of it: digits, photographs, tables."""
 
 import json
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from coursekit.assets import data_folder
-from coursekit.datasets.imageset import ImageSet
+from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import SettingsError
 from coursekit.seeds import derive_seed
 
@@ -148,7 +147,7 @@ def load_photos() -> ImageSet:
     lines = [f"- {name}: {PHOTOS[name][1]}" for name in names]
     head = "Photographs bundled with scikit-image (skimage.data); sources as stated there:"
     return ImageSet(
-        images=_Photos(names),
+        images=LazyImages(load_photo, names),
         labels=np.arange(len(names)),
         class_names=names,
         card="\n".join([head, *lines]),
@@ -168,19 +167,6 @@ def load_photo(name: str) -> np.ndarray:
         raise SettingsError(msg)
     with Image.open(_photo_path(name)) as image:
         return np.array(image.convert("RGB"))
-
-
-class _Photos(Sequence):
-    """Photographs, read when asked for."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return load_photo(self.names[index])
 
 
 def _photo_path(name: str) -> Path:
