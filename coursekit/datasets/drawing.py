@@ -262,16 +262,9 @@ def sample_clouds(
     threshold of 0.3 covers three tenths of the tile.
     """
     size = np.float32(TILE_SIZE)
-    along_x = across[:, None] * positions
-    along_y = down[:, None] * positions
-    x = (along_x + phase[:, :1])[:, None, :] * size - (along_y * size)[:, :, None]
-    along_y = across[:, None] * positions
-    along_x = down[:, None] * positions
-    y = (along_x + phase[:, 1:])[:, None, :] * size + (along_y * size)[:, :, None]
-    return _sample_wrapped(cloud_tiles(tile), x, y)
-
-
-def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    a, b = across[:, None] * positions, down[:, None] * positions
+    x = (a + phase[:, :1])[:, None, :] * size - (b * size)[:, :, None]
+    y = (b + phase[:, 1:])[:, None, :] * size + (a * size)[:, :, None]
     floor_x, floor_y = np.floor(x), np.floor(y)
     x -= floor_x
     y -= floor_y
@@ -279,7 +272,7 @@ def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarra
     top = floor_y.astype(np.int32) & (TILE_SIZE - 1)
     width = TILE_SIZE + 1
     first = (top * width + left).astype(np.intp)
-    flat = tile.reshape(-1)
+    flat = _cloud_tile(tile).reshape(-1)
     upper, lower = flat[first], flat[width:][first]
     upper += (flat[1:][first] - upper) * x
     lower += (flat[width + 1 :][first] - lower) * x
@@ -290,7 +283,7 @@ def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 @cache
-def cloud_tiles(name: str) -> np.ndarray:
+def _cloud_tile(name: str) -> np.ndarray:
     """Return a tile without seams, its first row and column repeated at the end."""
     total = np.zeros((TILE_SIZE, TILE_SIZE))
     for n_cells, strength in OCTAVES[name].items():
@@ -300,9 +293,7 @@ def cloud_tiles(name: str) -> np.ndarray:
     ranks = np.empty(TILE_SIZE**2, np.float32)
     order = np.argsort(np.round(total.reshape(-1) * 2**32), kind="stable")
     ranks[order] = (np.arange(TILE_SIZE**2) + 0.5) / TILE_SIZE**2
-    tile = np.pad(ranks.reshape(TILE_SIZE, TILE_SIZE), ((0, 1), (0, 1)), mode="wrap")
-    tile.flags.writeable = False
-    return tile
+    return np.pad(ranks.reshape(TILE_SIZE, TILE_SIZE), ((0, 1), (0, 1)), mode="wrap")
 
 
 def _enlarge(lattice: np.ndarray) -> np.ndarray:

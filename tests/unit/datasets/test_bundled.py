@@ -20,7 +20,6 @@ from coursekit import assets, datasets
 from coursekit.assets import get_asset
 from coursekit.datasets import load_digits, load_photo, load_photos
 from coursekit.datasets.bundled import PHOTOS, center
-from coursekit.datasets.downloads import find_cifar_root, find_mnist_root
 from coursekit.errors import AssetError, DataError, SettingsError
 
 PARTS = ("train", "test")
@@ -188,17 +187,13 @@ def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
     assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
     assert "1998" in train.card
     raw = tmp_path / "cache" / "MNIST" / "raw"
-    assert {find_mnist_root(path) for path in (raw, raw.parent, raw.parent.parent)} == {
-        tmp_path / "cache"
-    }
-    assert find_mnist_root(tmp_path) is None
     (raw / "train-images-idx3-ubyte").write_bytes(b"hello world")
     with pytest.raises(DataError, match="four unpacked files of MNIST"):
         datasets.load_mnist_files(tmp_path / "cache")
 
 
 def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
-    mirror, monkeypatch, tmp_path
+    mirror, monkeypatch
 ):
     data = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
     batch = pickle.dumps({"data": data, "labels": [0, 1, 1, 0]}, protocol=2)
@@ -226,10 +221,6 @@ def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
             data[0, 2049],
         ]
     assert "2009" in fetched.card
-    folder = tmp_path / "cache" / "cifar10"
-    assert (
-        find_cifar_root(folder) == find_cifar_root(folder / "cifar-10-batches-py") == folder
-    )
 
 
 def test_eurosat_gets_a_fixed_stratified_split(mirror):
