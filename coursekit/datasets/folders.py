@@ -222,8 +222,7 @@ def _find_by_class(folder: Path) -> tuple[list[Path], list[int], list[str]]:
     except FileNotFoundError as error:
         msg = f"{error}\nAdd images in {folder}, or remove the folders."
         raise DataError(msg) from error
-    samples = [(Path(path), label) for path, label in samples]
-    samples = [(path, label) for path, label in samples if _is_visible(path.name)]
+    samples = [(Path(path), n) for path, n in samples if _is_visible(Path(path).name)]
     return [path for path, _ in samples], [label for _, label in samples], names
 
 

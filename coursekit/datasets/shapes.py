@@ -277,28 +277,21 @@ def draw_shape(
     check_names("color", [color], COLORS)
     check_names("size", [size], SIZES)
     check_window(1, image_size)
-
-    def one(*value: float) -> np.ndarray:
-        return np.array(value, np.float32)
-
-    nothing, paper = np.zeros((1, 0), np.float32), ((0.42, 0.47, 0.55), (0.62, 0.66, 0.72))
-    empty = Clutter(*[nothing] * 7, visible=nothing.astype(bool), color=nothing[..., None])
-    plain, phase = np.array([BACKGROUNDS.index("plain")]), np.full((1, 2), one(0.25))
+    place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "cosine": 1, "sine": 0}
+    light = {"light_x": -0.6, "light_y": -0.8, "relief": 0.6, "shadow": 0.4, "falloff": 0}
+    numbers = place | light | {"contrast": 1, "haze": 0, "noise": 0}
+    none, half = np.zeros((1, 0), np.float32), np.array([0.5], np.float32)
+    nothing = Clutter(*[none] * 7, visible=none.astype(bool), color=none)
+    paper = [[(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]]
+    turn = np.array([[0.8], [0.6]], np.float32)
     scene = Scene(
+        **{name: np.array([number], np.float32) for name, number in numbers.items()},
         shape=np.array([ALL_SHAPES.index(shape)]),
-        **dict(zip(("x", "y", "cosine", "sine"), map(one, (0, 0, 1, 0)), strict=True)),
-        **dict(zip(("light_x", "light_y"), map(one, (-0.6, -0.8)), strict=True)),
-        radius=one(RADII[size]),
-        aspect=one(1),
         color=np.array([RGB[color]], np.float32),
-        pattern=Pattern(plain, one(0.8), one(0.6), one(0.5), phase, one(0.5)),
-        background_colors=np.array([paper], np.float32),
-        behind=empty,
-        front=empty,
-        relief=one(0.6),
-        shadow=one(0.4),
-        **dict.fromkeys(("falloff", "haze", "noise"), one(0)),
-        contrast=one(1),
+        pattern=Pattern(np.array([BACKGROUNDS.index("plain")]), *turn, half, half, half),
+        background_colors=np.array(paper, np.float32),
+        behind=nothing,
+        front=nothing,
         noise_keys=np.zeros(1, np.uint64),
     )
     return draw_scenes(scene, image_size=image_size)[0]
