@@ -10,21 +10,10 @@ from PIL import Image
 
 from coursekit.assets import data_folder
 from coursekit.datasets.imageset import ImageSet, LazyImages
-from coursekit.errors import SettingsError
 from coursekit.seeds import derive_seed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "load_convnext_ablation",
-    "load_digits",
-    "load_efficientnet_scaling",
-    "load_ilsvrc_winners",
-    "load_imagenet_classes",
-    "load_photo",
-    "load_photos",
-]
 
 N_TEST_PER_CLASS = 50
 SMALL, BOX, FRAME = 8, 20, 28
@@ -147,24 +136,14 @@ def load_photos() -> ImageSet:
     lines = [f"- {name}: {PHOTOS[name][1]}" for name in names]
     head = "Photographs bundled with scikit-image (skimage.data); sources as stated there:"
     return ImageSet(
-        images=LazyImages(load_photo, names),
+        images=LazyImages(_read_photo, names),
         labels=np.arange(len(names)),
         class_names=names,
         card="\n".join([head, *lines]),
     )
 
 
-def load_photo(name: str) -> np.ndarray:
-    """Return one photograph, of shape (height, width, 3), uint8.
-
-    Examples
-    --------
-    >>> load_photo("coffee").shape
-    (400, 600, 3)
-    """
-    if name not in PHOTOS:
-        msg = f"The photographs are {', '.join(PHOTOS)}; got {name!r}."
-        raise SettingsError(msg)
+def _read_photo(name: str) -> np.ndarray:
     with Image.open(_photo_path(name)) as image:
         return np.array(image.convert("RGB"))
 
