@@ -4,7 +4,7 @@ The record: `ImageSet`.
 Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
 `UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_moving_shapes`;
 `make_land_cover`.
-Bundled with a dependency: `load_digits`, `load_photos`, `load_photo`.
+Bundled with a dependency: `load_digits`, `load_photos`.
 Shipped tables: `load_ilsvrc_winners`, `load_imagenet_classes`, `load_convnext_ablation`,
 `load_efficientnet_scaling`.
 Own files: `load_folder`, `load_cifar_files`, `load_mnist_files`.
@@ -19,7 +19,6 @@ from coursekit.datasets.bundled import (
     load_efficientnet_scaling,
     load_ilsvrc_winners,
     load_imagenet_classes,
-    load_photo,
     load_photos,
 )
 from coursekit.datasets.downloads import (
@@ -35,8 +34,7 @@ from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import make_land_cover
 from coursekit.datasets.loading import Loader, make_loader, split_stratified
-from coursekit.datasets.outlines import SOURCE_SHAPES, UNSEEN_SHAPES
-from coursekit.datasets.scenes import BACKGROUNDS
+from coursekit.datasets.scenes import BACKGROUNDS, SOURCE_SHAPES, UNSEEN_SHAPES
 from coursekit.datasets.shapes import (
     COLORS,
     HELD_OUT_PAIRS,
@@ -71,7 +69,6 @@ __all__ = [
     "load_ilsvrc_winners",
     "load_imagenet_classes",
     "load_mnist_files",
-    "load_photo",
     "load_photos",
     "make_land_cover",
     "make_loader",

@@ -1,7 +1,6 @@
 """What comes with the course or a dependency of it: digits, photographs, tables."""
 
 import json
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,22 +9,11 @@ import numpy as np
 from PIL import Image
 
 from coursekit.assets import data_folder
-from coursekit.datasets.imageset import ImageSet
-from coursekit.errors import SettingsError
+from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.seeds import derive_seed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "load_convnext_ablation",
-    "load_digits",
-    "load_efficientnet_scaling",
-    "load_ilsvrc_winners",
-    "load_imagenet_classes",
-    "load_photo",
-    "load_photos",
-]
 
 N_TEST_PER_CLASS = 50
 SMALL, BOX, FRAME = 8, 20, 28
@@ -148,39 +136,16 @@ def load_photos() -> ImageSet:
     lines = [f"- {name}: {PHOTOS[name][1]}" for name in names]
     head = "Photographs bundled with scikit-image (skimage.data); sources as stated there:"
     return ImageSet(
-        images=_Photos(names),
+        images=LazyImages(_read_photo, names),
         labels=np.arange(len(names)),
         class_names=names,
         card="\n".join([head, *lines]),
     )
 
 
-def load_photo(name: str) -> np.ndarray:
-    """Return one photograph, of shape (height, width, 3), uint8.
-
-    Examples
-    --------
-    >>> load_photo("coffee").shape
-    (400, 600, 3)
-    """
-    if name not in PHOTOS:
-        msg = f"The photographs are {', '.join(PHOTOS)}; got {name!r}."
-        raise SettingsError(msg)
+def _read_photo(name: str) -> np.ndarray:
     with Image.open(_photo_path(name)) as image:
         return np.array(image.convert("RGB"))
-
-
-class _Photos(Sequence):
-    """Photographs, read when asked for."""
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names = names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return load_photo(self.names[index])
 
 
 def _photo_path(name: str) -> Path:

@@ -16,18 +16,6 @@ from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.loading import split_stratified
 from coursekit.errors import DataError
 
-__all__ = [
-    "fetch_cifar10",
-    "fetch_eurosat",
-    "fetch_hymenoptera",
-    "fetch_imagenet_sample",
-    "fetch_mnist",
-    "find_cifar_root",
-    "find_mnist_root",
-    "load_cifar_files",
-    "load_mnist_files",
-]
-
 
 def fetch_mnist(part: str = "train") -> ImageSet:
     """Return MNIST: 60,000 digits to train or 10,000 to test, (n_images, 28, 28, 1)."""
@@ -110,23 +98,6 @@ def load_cifar_files(root: Path, *, part: str = "train") -> ImageSet:
         class_names=opened.classes,
         card=f"CIFAR-10's python files from {root}.",
     )
-
-
-def find_mnist_root(path: Path) -> Path | None:
-    """Return the folder that holds ``MNIST/raw`` when `path` is it or lies inside, or None."""
-    return _find_root(path, "MNIST/raw/train-images-idx3-ubyte")
-
-
-def find_cifar_root(path: Path) -> Path | None:
-    """Return the folder that holds CIFAR-10's folder when `path` is it or is that, or None."""
-    return _find_root(path, "cifar-10-batches-py/batches.meta")
-
-
-def _find_root(path: Path, file: str) -> Path | None:
-    for root in (path, path.parent, path.parent.parent):
-        if (root / file).is_file() and path in (root / file).parents:
-            return root
-    return None
 
 
 def _is_train(part: str) -> bool:

@@ -21,6 +21,9 @@ import numpy as np
 from coursekit.errors import SettingsError
 from coursekit.seeds import derive_seed
 
+Plane = np.ndarray
+Canvas = np.ndarray
+
 N_DIRECTIONS = 4096  # steps of a turn: sines from a rounded table are the same everywhere
 N_QUANTILES = 1024  # levels of Gaussian noise, ten bits each: three planes from one hash
 
@@ -75,6 +78,16 @@ class Draws:
         """Return True with this probability for each image, of shape (n_images,)."""
         return self.uniform(name) < np.float32(probability)
 
+    def directions(
+        self, name: str, *, most: float | None = None, n_columns: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return cosine and sine of any angle, or of one up to `most` turns to each side."""
+        span = (0, 1) if most is None else (-most, most)
+        turns = self.uniform(name, *span, n_columns=n_columns)
+        steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
+        cosine, sine = _direction_table()
+        return cosine[steps], sine[steps]
+
     def balanced(self, name: str, n_values: int) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
         count = np.uint64(n_values)
@@ -86,13 +99,6 @@ class Draws:
     def rows(self, rows: np.ndarray) -> "Draws":
         """Return the draws of some of the images, chosen by position or mask."""
         return Draws(self.seed, self.world, self.indices[rows])
-
-
-def directions(turns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return cosine and sine of angles given in turns (1 turn is 360 degrees)."""
-    steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
-    table = _direction_table()
-    return table[0][steps], table[1][steps]
 
 
 def gaussian_planes(keys: np.ndarray, n_planes: int, n_pixels: int) -> np.ndarray:
@@ -155,8 +161,8 @@ def pixel_positions(image_size: int) -> np.ndarray:
 
 
 def column(values: np.ndarray) -> np.ndarray:
-    """Return one number an image, of shape (n_images, 1, 1), to meet a plane."""
-    return np.asarray(values, np.float32)[:, None, None]
+    """Return one number an image (or one for all), of shape (n_images, 1, 1), for planes."""
+    return np.asarray(values, np.float32).reshape(-1, 1, 1)
 
 
 def affine(
@@ -188,6 +194,13 @@ def paint(canvas: np.ndarray, color: np.ndarray, covered: np.ndarray) -> None:
     change = color - canvas
     change *= covered[:, None]
     canvas += change
+
+
+def mix(first: np.ndarray, second: np.ndarray, plane: Plane) -> Canvas:
+    """Return a canvas of the `first` color where the plane is 0, the `second` where it is 1."""
+    canvas = plane[:, None] * (second - first)[:, :, None, None]
+    canvas += first[:, :, None, None]
+    return canvas
 
 
 def sample_bilinear(
@@ -249,16 +262,9 @@ def sample_clouds(
     threshold of 0.3 covers three tenths of the tile.
     """
     size = np.float32(TILE_SIZE)
-    along_x = across[:, None] * positions
-    along_y = down[:, None] * positions
-    x = (along_x + phase[:, :1])[:, None, :] * size - (along_y * size)[:, :, None]
-    along_y = across[:, None] * positions
-    along_x = down[:, None] * positions
-    y = (along_x + phase[:, 1:])[:, None, :] * size + (along_y * size)[:, :, None]
-    return _sample_wrapped(cloud_tiles(tile), x, y)
-
-
-def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    a, b = across[:, None] * positions, down[:, None] * positions
+    x = (a + phase[:, :1])[:, None, :] * size - (b * size)[:, :, None]
+    y = (b + phase[:, 1:])[:, None, :] * size + (a * size)[:, :, None]
     floor_x, floor_y = np.floor(x), np.floor(y)
     x -= floor_x
     y -= floor_y
@@ -266,7 +272,7 @@ def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarra
     top = floor_y.astype(np.int32) & (TILE_SIZE - 1)
     width = TILE_SIZE + 1
     first = (top * width + left).astype(np.intp)
-    flat = tile.reshape(-1)
+    flat = _cloud_tile(tile).reshape(-1)
     upper, lower = flat[first], flat[width:][first]
     upper += (flat[1:][first] - upper) * x
     lower += (flat[width + 1 :][first] - lower) * x
@@ -277,7 +283,7 @@ def _sample_wrapped(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 @cache
-def cloud_tiles(name: str) -> np.ndarray:
+def _cloud_tile(name: str) -> np.ndarray:
     """Return a tile without seams, its first row and column repeated at the end."""
     total = np.zeros((TILE_SIZE, TILE_SIZE))
     for n_cells, strength in OCTAVES[name].items():
@@ -287,9 +293,7 @@ def cloud_tiles(name: str) -> np.ndarray:
     ranks = np.empty(TILE_SIZE**2, np.float32)
     order = np.argsort(np.round(total.reshape(-1) * 2**32), kind="stable")
     ranks[order] = (np.arange(TILE_SIZE**2) + 0.5) / TILE_SIZE**2
-    tile = np.pad(ranks.reshape(TILE_SIZE, TILE_SIZE), ((0, 1), (0, 1)), mode="wrap")
-    tile.flags.writeable = False
-    return tile
+    return np.pad(ranks.reshape(TILE_SIZE, TILE_SIZE), ((0, 1), (0, 1)), mode="wrap")
 
 
 def _enlarge(lattice: np.ndarray) -> np.ndarray:

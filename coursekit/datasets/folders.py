@@ -2,17 +2,16 @@
 
 import os
 import re
-import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from coursekit.datasets.imageset import ImageSet
+from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import DataError
 
 __all__ = ["find_parts", "load_folder", "read_image"]
@@ -22,8 +21,6 @@ _PARTS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-# Those of torchvision's `ImageFolder`, so that both see the same files.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _WNID = re.compile(r"n\d{8}_")  # ImageNet's names: n01440764_tench.JPEG
 
 
@@ -59,8 +56,8 @@ def load_folder(
     Returns
     -------
     ImageSet
-        With each image's relative path as the attribute ``"file"``. The card lists what was
-        left out because it is no image by its name.
+        With each image's relative path as the attribute ``"file"``. Files that are no images
+        by their names are left out.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -68,20 +65,16 @@ def load_folder(
         msg = f"{folder} {what}. Give a folder that holds one folder of images a class."
         raise DataError(msg)
     folder = folder if flat else _choose_part(folder, part)
-    files = _visible_files(folder)
-    images = [path for path in files if path.name.lower().endswith(IMAGE_SUFFIXES)]
-    paths, labels, names = (_name_flat if flat else _name_by_folder)(folder, images)
+    paths, labels, names = (_find_flat if flat else _find_by_class)(folder)
     pixels = _read_all(paths, folder, image_size=image_size, channels=channels)
-    others = sorted(file.relative_to(folder).as_posix() for file in {*files} - {*paths})
-    card = f"Own images from {folder}; license: the owner's to say."
-    if others:
-        card += f" Left out, as no images of a class: {', '.join(others[:5])}."
+    files = np.array([path.relative_to(folder).as_posix() for path in paths])
+    lazy = LazyImages(partial(_read_or_say_why, channels=channels), paths)
     return ImageSet(
-        images=_Files(paths, channels) if image_size is None else pixels,
+        images=lazy if image_size is None else pixels,
         labels=labels,
         class_names=names,
-        attributes={"file": np.array([p.relative_to(folder).as_posix() for p in paths])},
-        card=card,
+        attributes={"file": files},
+        card=f"Own images from {folder}; license: the owner's to say.",
     )
 
 
@@ -142,24 +135,12 @@ def read_image(
             return np.array(image).reshape(image.height, image.width, channels)
 
 
-class _Files(Sequence):
-    """Images that stay on disk and are decoded when asked for."""
-
-    def __init__(self, paths: Iterable[Path], channels: int) -> None:
-        self.paths, self.channels = tuple(paths), channels
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int | slice) -> "np.ndarray | _Files":
-        if isinstance(index, slice):
-            return _Files(self.paths[index], self.channels)
-        path = self.paths[index]
-        try:
-            return read_image(path, channels=self.channels)
-        except Exception as error:  # damaged files raise almost anything
-            msg = f"{path} cannot be used as an image: {_in_words(error)}."
-            raise DataError(msg) from error
+def _read_or_say_why(path: Path, *, channels: int) -> np.ndarray:
+    try:
+        return read_image(path, channels=channels)
+    except Exception as error:  # damaged files raise almost anything
+        msg = f"{path} cannot be used as an image: {_in_words(error)}."
+        raise DataError(msg) from error
 
 
 def _read_all(
@@ -209,8 +190,8 @@ def _choose_part(folder: Path, part: str | None) -> Path:
             "part= out and split the set."
         )
         raise DataError(msg)
-    classes = {name: set(_class_names(sub)) for name, sub in parts.items()}
-    differing = set.union(*classes.values()) - set.intersection(*classes.values())
+    classes = [{sub.name for sub in _subfolders(place)} for place in parts.values()]
+    differing = set.union(*classes) - set.intersection(*classes)
     if differing:
         msg = (
             f"Every part in {folder} must have the same classes, but not all have "
@@ -220,11 +201,11 @@ def _choose_part(folder: Path, part: str | None) -> Path:
     return chosen
 
 
-def _name_by_folder(
-    folder: Path, images: list[Path]
-) -> tuple[list[Path], list[int], tuple[str, ...]]:
+def _find_by_class(folder: Path) -> tuple[list[Path], list[int], list[str]]:
     """Return the images below class folders, their labels, and the class names."""
-    names = sorted(set(_class_names(folder)))
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # slow to import
+
+    names = [sub.name for sub in _subfolders(folder)]
     if len(names) < 2:
         inside = [sub for sub in _subfolders(folder) if _subfolders(sub)]
         remedy = "pass flat=True to make every image a class of its own"
@@ -235,22 +216,26 @@ def _name_by_folder(
             f"{f'one folder, {names[0]}' if names else 'none'}. Sort them, or {remedy}."
         )
         raise DataError(msg)
-    places = [path.relative_to(folder).parts for path in images]
-    paths = [path for path, parts in zip(images, places, strict=True) if len(parts) > 1]
-    labels = [names.index(_nfc(parts[0])) for parts in places if len(parts) > 1]
-    if empty := [name for label, name in enumerate(names) if label not in labels]:
-        msg = (
-            f"Every class folder needs images ({', '.join(IMAGE_SUFFIXES)}), but in {folder} "
-            f"these have none: {', '.join(empty)}. Add images, or remove the folders."
-        )
-        raise DataError(msg)
-    return paths, labels, tuple(names)
+    try:
+        numbers = {name: label for label, name in enumerate(names)}
+        samples = make_dataset(str(folder), numbers, extensions=IMG_EXTENSIONS)
+    except FileNotFoundError as error:
+        msg = f"{error}\nAdd images in {folder}, or remove the folders."
+        raise DataError(msg) from error
+    samples = [(Path(path), n) for path, n in samples if _is_visible(Path(path).name)]
+    return [path for path, _ in samples], [label for _, label in samples], names
 
 
-def _name_flat(
-    folder: Path, images: list[Path]
-) -> tuple[list[Path], list[int], tuple[str, ...]]:
+def _find_flat(folder: Path) -> tuple[list[Path], range, list[str]]:
     """Return the images in the order of their classes, their labels, and class names."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    images = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.name.lower().endswith(IMG_EXTENSIONS)
+        and all(map(_is_visible, path.relative_to(folder).parts))
+    ]
     if not images:
         msg = f"{folder} and its sub-folders hold no images. Put some there."
         raise DataError(msg)
@@ -258,34 +243,15 @@ def _name_flat(
     if all(_WNID.match(path.name) for path in images):
         images = sorted(images, key=lambda path: path.stem)
         places = [path.stem[:9] for path in images]
-    names = [_WNID.sub("", _nfc(path.stem)) for path in images]
-    counts = Counter(names)
-    names = [  # names that occur twice are told apart
-        f"{name} ({place})" if counts[name] > 1 else name
-        for name, place in zip(names, places, strict=True)
-    ]
-    return images, list(range(len(images))), tuple(names)
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    found = []
-    for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = filter(_is_visible, folders)
-        found += [Path(where, name) for name in names if _is_visible(name)]
-    return sorted(found)
+    names = [_WNID.sub("", path.stem) for path in images]
+    counts = Counter(names)  # names that occur twice are told apart
+    pairs = zip(names, places, strict=True)
+    names = [f"{name} ({place})" if counts[name] > 1 else name for name, place in pairs]
+    return images, range(len(images)), names
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(sub for sub in folder.iterdir() if sub.is_dir() and _is_visible(sub.name))
-
-
-def _class_names(folder: Path) -> list[str]:
-    return [_nfc(sub.name) for sub in _subfolders(folder)]
-
-
-def _nfc(name: str) -> str:
-    """Composed letters: two spellings of one name are one class."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _is_visible(name: str) -> bool:

@@ -1,8 +1,8 @@
 """`ImageSet`: images, labels and what is known about them, in one immutable record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import derive_seed
 
-__all__ = ["ImageSet", "stack_images"]
+__all__ = ["ImageSet", "LazyImages", "stack_images"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -113,7 +113,7 @@ class ImageSet:
             raise SettingsError(msg)
         return replace(
             self,
-            images=_Picked(self.images, indices) if self.is_lazy else self.images[indices],
+            images=_pick(self.images, indices) if self.is_lazy else self.images[indices],
             labels=self.labels[indices],
             captions=self.captions and tuple(self.captions[i] for i in indices),
             attributes={name: values[indices] for name, values in self.attributes.items()},
@@ -154,18 +154,22 @@ def stack_images(images: list) -> np.ndarray | torch.Tensor:
     return torch.stack(images) if isinstance(images[0], torch.Tensor) else np.stack(images)
 
 
-class _Picked(Sequence):
-    """Some items of a sequence, in a new order, read when asked for."""
+class LazyImages(Sequence):
+    """Images that are read when asked for, by a function of each item."""
 
-    def __init__(self, items: Sequence[np.ndarray], indices: np.ndarray) -> None:
-        if isinstance(items, _Picked):
-            items, indices = items.items, items.indices[indices]
-        self.items, self.indices = items, indices
+    def __init__(self, read: Callable[[Any], np.ndarray], items: Iterable[Any]) -> None:
+        self.read, self.items = read, tuple(items)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.items)
 
-    def __getitem__(self, index: int | slice) -> "np.ndarray | _Picked":
+    def __getitem__(self, index: int | slice) -> "np.ndarray | LazyImages":
         if isinstance(index, slice):
-            return _Picked(self.items, self.indices[index])
-        return self.items[self.indices[index]]
+            return LazyImages(self.read, self.items[index])
+        return self.read(self.items[index])
+
+
+def _pick(images: Sequence[np.ndarray], indices: np.ndarray) -> LazyImages:
+    if isinstance(images, LazyImages):
+        return LazyImages(images.read, [images.items[i] for i in indices])
+    return LazyImages(images.__getitem__, indices.tolist())

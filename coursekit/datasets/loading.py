@@ -1,18 +1,18 @@
 """Batches for training, and splits: pure functions of a seed.
 
 Data in memory are sliced a whole batch at a time; images that stay on disk are read one by
-one, by worker processes if asked for.
+one.
 """
 
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from coursekit.datasets.imageset import ImageSet, stack_images
 from coursekit.errors import DataError, SettingsError, ShapeError
@@ -30,7 +30,6 @@ def make_loader(
     seed: int | None = None,
     shuffle: bool = False,
     transform: Callable[[Tensor], Tensor] | None = None,
-    n_workers: int = 0,
     drop_last: bool = False,
 ) -> "Loader":
     """Return a loader that gives `data` in batches of images and labels.
@@ -41,7 +40,7 @@ def make_loader(
         Images and their labels. A pair holds inputs of shape (n_samples, ...) - uint8 ones
         are brightness from 0 to 255 - and labels of shape (n_samples,).
     batch_size : int
-        Samples a batch, over all processes together.
+        Samples a batch.
     seed : int, optional
         Decides the order and the augmentation of every epoch. Needed for `shuffle`.
     shuffle : bool, default=False
@@ -51,8 +50,6 @@ def make_loader(
         batch); for images that are read one by one, a single image (C, H, W), seeded by
         (seed, epoch, index). Both are float32 from 0 to 1. A random transform of torchvision
         draws *once* for what it is given: on a batch, it turns all images or none.
-    n_workers : int, default=0
-        Processes that read images from the disk. The batches do not depend on it.
     drop_last : bool, default=False
         Whether to leave out a last batch that is not full.
 
@@ -90,19 +87,10 @@ def make_loader(
     if shuffle and seed is None:
         msg = "shuffle=True needs a seed, so that the order can be repeated: pass seed=0."
         raise SettingsError(msg)
-    return Loader(
-        inputs,
-        labels,
-        image_set=data if isinstance(data, ImageSet) else None,
-        batch_size=batch_size,
-        seed=seed or 0,
-        shuffle=shuffle,
-        transform=transform,
-        n_workers=n_workers,
-        drop_last=drop_last,
-    )
+    return Loader(inputs, labels, batch_size, seed or 0, shuffle, transform, drop_last)
 
 
+@dataclass(eq=False, repr=False)
 class Loader:
     """Batches of inputs and labels; made by `make_loader`.
 
@@ -110,25 +98,19 @@ class Loader:
     own random draws. `batches` gives any epoch by its number and does not count.
     """
 
-    def __init__(
-        self,
-        inputs: Tensor | Sequence[np.ndarray],
-        labels: Tensor,
-        *,
-        image_set: ImageSet | None,
-        batch_size: int,
-        seed: int,
-        shuffle: bool,
-        transform: Callable[[Tensor], Tensor] | None,
-        n_workers: int,
-        drop_last: bool,
-    ) -> None:
-        self.inputs, self.labels, self.image_set = inputs, labels, image_set
-        self.n_samples = len(inputs)  # dropped ones included
-        self.batch_size, self.drop_last = batch_size, drop_last
-        self.seed, self.shuffle = seed, shuffle
-        self.transform, self.n_workers = transform, n_workers
-        self._n_iterated = 0
+    inputs: Tensor | Sequence[np.ndarray]
+    labels: Tensor
+    batch_size: int
+    seed: int
+    shuffle: bool
+    transform: Callable[[Tensor], Tensor] | None
+    drop_last: bool
+    _n_iterated: int = 0
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples, those of a dropped batch included."""
+        return len(self.inputs)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -147,89 +129,39 @@ class Loader:
         generator = make_generator(self.seed, "order", epoch)
         return torch.randperm(self.n_samples, generator=generator)
 
-    def batches(
-        self, epoch: int, *, start: int = 0, rank: int = 0, n_processes: int = 1
-    ) -> Iterator[Batch]:
-        """Return an iterator over the batches of one epoch, counted from 0.
-
-        Parameters
-        ----------
-        start : int, default=0
-            The first batch to give. Those before it are not computed.
-        rank, n_processes : int
-            Which of how many processes asks. Each gets its own rows of every batch, in
-            order; of a short last batch a process may get 0 rows.
-        """
-        order, rows = self.order(epoch), []
-        for first in range(start * self.batch_size, self.n_samples, self.batch_size):
-            last = min(first + self.batch_size, self.n_samples)
-            rows.append(range(first, last) if order is None else order[first:last])
-        rows = rows[: len(self) - start]
-        shares = [_share(len(r), rank=rank, n_processes=n_processes) for r in rows]
-        give = self._slice if isinstance(self.inputs, Tensor) else self._read
-        return give(epoch, start, rows, shares)
-
-    def _slice(self, epoch: int, start: int, rows: list, shares: list) -> Iterator[Batch]:
-        for number, (own, share) in enumerate(zip(rows, shares, strict=True), start):
-            labels = self._take(self.labels, own[share])
-            if self.transform is None:
-                yield self._take(self.inputs, own[share]), labels
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Return an iterator over the batches of one epoch, counted from 0."""
+        order = self.order(epoch)
+        for number in range(len(self)):
+            rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            rows = rows if order is None else order[rows]
+            labels = _take(self.labels, rows)
+            if not isinstance(self.inputs, Tensor):
+                indices = range(self.n_samples)[rows] if order is None else rows.tolist()
+                yield stack_images([self._read(epoch, i) for i in indices]), labels
                 continue
-            # The whole batch is transformed in every process: its draws are one stream.
-            with all_seeded(self.seed, "batch", epoch, number):
-                inputs = self.transform(self._take(self.inputs, own))
-            yield inputs[share], labels
+            inputs = _take(self.inputs, rows)
+            if inputs.dtype == torch.uint8:
+                inputs = inputs.float().div_(255)
+            if self.transform is not None:
+                with all_seeded(self.seed, "batch", epoch, number):
+                    inputs = self.transform(inputs)
+            yield inputs, labels
 
-    def _take(self, values: Tensor, rows: Tensor | range) -> Tensor:
-        if isinstance(rows, range):
-            taken = values[rows.start : rows.stop].clone()  # nobody can change the data
-        else:
-            taken = values.index_select(0, rows.to(values.device))
-        if values is self.inputs and values.dtype == torch.uint8:
-            return taken.float().div_(255)
-        return taken
-
-    def _read(self, epoch: int, start: int, rows: list, shares: list) -> Iterator[Batch]:
-        del start  # an image has its own draws, whichever batch it comes in
-        own = [[int(row) for row in r[s]] for r, s in zip(rows, shares, strict=True)]
-        batches = DataLoader(
-            _EpochImages(self, epoch),
-            # A process without a row reads one, for the shape of its empty batch.
-            batch_sampler=[o or [int(r[0])] for o, r in zip(own, rows, strict=True)],
-            num_workers=self.n_workers,
-            collate_fn=_stack,
-            generator=torch.Generator(),  # else it would draw from the global one
-        )
-        for (images, labels), kept in zip(batches, own, strict=True):
-            yield images[: len(kept)], labels[: len(kept)]
-
-
-class _EpochImages(Dataset):
-    """The images of one epoch, each transformed by draws of its own."""
-
-    def __init__(self, loader: Loader, epoch: int) -> None:
-        self.images, self.labels = loader.inputs, loader.labels
-        self.transform, self.seed, self.epoch = loader.transform, loader.seed, epoch
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        image = np.asarray(self.images[index])
+    def _read(self, epoch: int, index: int) -> Tensor:
+        """Return one image, transformed by draws of its own, whichever batch it comes in."""
+        image = np.asarray(self.inputs[index])
         pixels = torch.from_numpy(image.transpose(2, 0, 1).copy()).float().div_(255)
         if self.transform is not None:
-            with all_seeded(self.seed, "image", self.epoch, index):
+            with all_seeded(self.seed, "image", epoch, index):
                 pixels = self.transform(pixels)
-        return pixels, self.labels[index]
+        return pixels
 
 
-def _stack(samples: list[tuple[Tensor, Tensor]]) -> Batch:
-    images, labels = zip(*samples, strict=True)
-    return stack_images(list(images)), torch.stack(labels)
-
-
-def _share(n_rows: int, *, rank: int, n_processes: int) -> slice:
-    """Rows of one process: consecutive, and the first ones have one more if need be."""
-    size, rest = divmod(n_rows, n_processes)
-    first = rank * size + min(rank, rest)
-    return slice(first, first + size + (rank < rest))
+def _take(values: Tensor, rows: Tensor | slice) -> Tensor:
+    if isinstance(rows, slice):
+        return values[rows].clone()  # nobody can change the data
+    return values.index_select(0, rows.to(values.device))
 
 
 @contextmanager
@@ -276,40 +208,33 @@ def split_stratified(
     """
     counts = _counts_of_parts(len(image_set), sizes)
     rng = np.random.default_rng(derive_seed(seed, "split"))
-    members = [
-        rng.permutation(np.flatnonzero(image_set.labels == label))
-        for label in range(image_set.n_classes)
-    ]
-    class_sizes = [len(rows) for rows in members]
-    too_few = [
-        f"{name!r} has {n_images}"
-        for name, n_images in zip(image_set.class_names, class_sizes, strict=True)
-        if n_images < len(counts)
-    ]
-    if too_few:
+    labels, names = image_set.labels, image_set.class_names
+    members = [rng.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
+    class_sizes = np.array([len(rows) for rows in members])
+    if class_sizes.min() < len(counts):
+        rare = [
+            f"{names[c]!r} has {n}" for c, n in enumerate(class_sizes) if n < len(counts)
+        ]
         msg = (
             f"Every class needs an image for each of the {len(counts)} parts, but "
-            f"{', '.join(too_few)}. Add images, drop the class, or make fewer parts."
+            f"{', '.join(rare)}. Add images, drop the class, or make fewer parts."
         )
         raise DataError(msg)
+    parts, begins = {}, np.zeros(len(names), int)
     for name, count in counts.items():
-        if count < image_set.n_classes:
-            msg = f"Part {name!r} has {count} places for {image_set.n_classes} classes."
+        if count < len(names):
+            msg = f"Part {name!r} has {count} places for {len(names)} classes."
             raise DataError(msg)
-    ends = np.cumsum(_quotas(class_sizes, list(counts.values())), axis=1)
-    firsts = np.pad(ends, ((0, 0), (1, 0)))
-    parts = {}
-    for part, name in enumerate(counts):
-        rows = [
-            m[first[part] : end[part]]
-            for m, first, end in zip(members, firsts, ends, strict=True)
-        ]
-        parts[name] = image_set.subset(np.sort(np.concatenate(rows)))
+        # One image of each class stays for every later part.
+        most = class_sizes - begins - (len(counts) - len(parts) - 1)
+        ends = begins + _quota(class_sizes, count, most)
+        rows = [m[begin:end] for m, begin, end in zip(members, begins, ends, strict=True)]
+        parts[name], begins = image_set.subset(np.sort(np.concatenate(rows))), ends
     return parts
 
 
 def _counts_of_parts(n_images: int, sizes: Mapping[str, int | float]) -> dict[str, int]:
-    are_fractions = {isinstance(size, float | np.floating) for size in sizes.values()}
+    are_fractions = {isinstance(size, float) for size in sizes.values()}
     given = ", ".join(f"{name}: {size}" for name, size in sizes.items())
     if not sizes or min(sizes.values()) <= 0 or len(are_fractions) > 1:
         msg = f"sizes must be all counts or all fractions, each larger than 0, got {given}."
@@ -325,21 +250,12 @@ def _counts_of_parts(n_images: int, sizes: Mapping[str, int | float]) -> dict[st
     return counts
 
 
-def _quotas(class_sizes: list[int], part_sizes: list[int]) -> np.ndarray:
-    """How many images of each class go into each part: proportional, none zero."""
-    n_images = sum(class_sizes)
-    left = np.array(class_sizes)
-    quotas = np.zeros((len(class_sizes), len(part_sizes)), dtype=int)
-    for part, size in enumerate(part_sizes):
-        n_later = len(part_sizes) - part - 1
-        most = left - n_later  # one image of each class stays for every later part
-        wanted = size * np.array(class_sizes) / n_images
-        quota = np.clip(np.floor(wanted).astype(int), 1, most)
-        while quota.sum() != size:
-            step = 1 if quota.sum() < size else -1
-            movable = quota < most if step > 0 else quota > 1
-            gap = np.where(movable, step * (wanted - quota), -math.inf)
-            quota[int(np.argmax(gap))] += step
-        quotas[:, part] = quota
-        left = left - quota
-    return quotas
+def _quota(class_sizes: np.ndarray, n_images: int, most: np.ndarray) -> np.ndarray:
+    """How many images of each class go into one part: proportional, none zero."""
+    wanted = n_images * class_sizes / class_sizes.sum()
+    quota = np.clip(np.floor(wanted).astype(int), 1, most)
+    while quota.sum() != n_images:
+        step = 1 if quota.sum() < n_images else -1
+        movable = quota < most if step > 0 else quota > 1
+        quota[np.argmax(np.where(movable, step * (wanted - quota), -math.inf))] += step
+    return quota

@@ -14,15 +14,15 @@ from coursekit.datasets.drawing import (
     check_window,
     chunks,
     coverage,
-    directions,
     paint,
     pixel_positions,
     to_bytes,
 )
 from coursekit.datasets.imageset import ImageSet
-from coursekit.datasets.outlines import ALL_SHAPES, SOURCE_SHAPES
 from coursekit.datasets.scenes import (
+    ALL_SHAPES,
     BACKGROUNDS,
+    SOURCE_SHAPES,
     Clutter,
     Pattern,
     Scene,
@@ -44,12 +44,10 @@ RGB = {
     "brown": (0.44, 0.25, 0.11),
     "white": (0.95, 0.95, 0.94),
 }
-
 COLORS = tuple(RGB)
 
 # Half-width of a shape of each size, as a share of the picture's.
 RADII = {"small": 0.36, "medium": 0.52, "large": 0.72}
-
 SIZES = tuple(RADII)
 
 # One (shape, color) pair in ten, to keep out of training: one color of every shape, two or
@@ -57,6 +55,8 @@ SIZES = tuple(RADII)
 HELD_OUT_PAIRS = tuple(
     (shape, COLORS[3 * number % len(COLORS)]) for number, shape in enumerate(ALL_SHAPES)
 )
+
+N_CANDIDATES = 8  # of as many random colors the one least like the shape's is taken
 
 
 def caption_shape(shape: str, color: str = "", size: str = "", background: str = "") -> str:
@@ -76,87 +76,51 @@ def _with_article(words: str) -> str:
     return f"{'an' if sounds_like_vowel else 'a'} {words}"
 
 
-N_CANDIDATES = 8  # of as many random colors the one least like the shape's is taken
-
-
-def choose_attributes(
-    draws: Draws, choices: dict[str, tuple[str, ...]], allowed: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return the attributes of each picture."""
-    shape = draws.balanced("shape", len(choices["shape"]))
-    rank = np.floor(draws.uniform("color") * allowed.sum(axis=1)[shape])
-    color = np.argmax(np.cumsum(allowed, axis=1)[shape] > rank[:, None], axis=1)
-    size = draws.integers("size", len(choices["size"]))
-    background = draws.integers("background", len(choices["background"]))
-    picked = {"shape": shape, "color": color, "size": size, "background": background}
-    return {name: np.array(choices[name])[values] for name, values in picked.items()}
-
-
-def random_scene(
-    draws: Draws,
-    *,
-    shape: np.ndarray,
-    color: np.ndarray,
-    size: np.ndarray,
-    background: np.ndarray,
-) -> Scene:
-    """Return scenes with these attributes and everything else at random."""
-    radius = _numbers(size, RADII) * draws.uniform("radius", 0.96, 1.04)
+def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Scene:
+    """Return scenes with these attributes, by name, and everything else at random."""
+    uniform = draws.uniform
+    radius = _look_up(attributes["size"], RADII) * uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
-    x, y = draws.uniform("x", -1, 1) * room, draws.uniform("y", -1, 1) * room
-    cosine, sine = directions(draws.uniform("turn", -40 / 360, 40 / 360))
-    rgb = _jittered(draws, _numbers(color, RGB))
-    light_x, light_y = directions(draws.uniform("light"))
+    x, y = uniform("x", -1, 1) * room, uniform("y", -1, 1) * room
+    cosine, sine = draws.directions("turn", most=40 / 360)
+    brightness = uniform("brightness", 0.85, 1.05)[:, None]
+    rgb = _look_up(attributes["color"], RGB) * brightness
+    rgb = np.clip(rgb + uniform("tint", -0.05, 0.05, n_columns=3), 0, 1)
+    light_x, light_y = draws.directions("light")
+    pattern = Pattern(
+        _look_up(attributes["background"], {b: i for i, b in enumerate(BACKGROUNDS)}, int),
+        *draws.directions("pattern turn"),
+        period=uniform("pattern period", 0.26, 0.75),
+        phase=uniform("pattern phase", n_columns=2),
+        fill=uniform("pattern fill", 0.35, 0.65),
+    )
     return Scene(
-        shape=_numbers(shape, {name: i for i, name in enumerate(ALL_SHAPES)}).astype(
-            np.int64
-        ),
+        shape=_look_up(attributes["shape"], {s: i for i, s in enumerate(ALL_SHAPES)}, int),
         x=x,
         y=y,
         radius=radius,
-        aspect=draws.uniform("aspect", 0.85, 1.15),
+        aspect=uniform("aspect", 0.85, 1.15),
         cosine=cosine,
         sine=sine,
         color=rgb,
-        opacity=np.ones(len(draws), np.float32),
-        pattern=_pattern(draws, background),
+        pattern=pattern,
         background_colors=_background_colors(draws, rgb),
         behind=_clutter_behind(draws),
         front=_bar_in_front(draws, x, y, radius),
         light_x=light_x,
         light_y=light_y,
-        relief=draws.uniform("relief", 0.3, 1),
-        shadow=draws.uniform("shadow", 0.25, 0.6),
-        falloff=draws.uniform("falloff", 0, 0.25),
-        contrast=draws.uniform("contrast", 0.6, 1),
-        haze=draws.uniform("haze", 0.1, 0.9),
-        noise=draws.uniform("noise one") * draws.uniform("noise two", 0, 0.08),
+        relief=uniform("relief", 0.3, 1),
+        shadow=uniform("shadow", 0.25, 0.6),
+        falloff=uniform("falloff", 0, 0.25),
+        contrast=uniform("contrast", 0.6, 1),
+        haze=uniform("haze", 0.1, 0.9),
+        noise=uniform("noise one") * uniform("noise two", 0, 0.08),
         noise_keys=draws.bits("noise")[:, 0],
     )
 
 
-def _numbers(names: np.ndarray, table: dict) -> np.ndarray:
-    """Return each name's number or numbers, float32."""
-    return np.array([table[name] for name in names], np.float32)
-
-
-def _jittered(draws: Draws, rgb: np.ndarray) -> np.ndarray:
-    brightness = draws.uniform("brightness", 0.85, 1.05)[:, None]
-    rgb = rgb * brightness + draws.uniform("tint", -0.05, 0.05, n_columns=3)
-    return np.clip(rgb, 0, 1)
-
-
-def _pattern(draws: Draws, background: np.ndarray) -> Pattern:
-    cosine, sine = directions(draws.uniform("pattern turn"))
-    kinds = {name: i for i, name in enumerate(BACKGROUNDS)}
-    return Pattern(
-        kind=_numbers(background, kinds).astype(np.int64),
-        cosine=cosine,
-        sine=sine,
-        period=draws.uniform("pattern period", 0.26, 0.75),
-        phase=draws.uniform("pattern phase", n_columns=2),
-        fill=draws.uniform("pattern fill", 0.35, 0.65),
-    )
+def _look_up(names: np.ndarray, table: dict, dtype: type = np.float32) -> np.ndarray:
+    return np.array([table[name] for name in names], dtype)
 
 
 def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
@@ -174,34 +138,28 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
 
 def _farthest(candidates: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """Return of each image's candidates the one least like any of the others."""
-    distances = [_unlikeness(candidates, other[:, None]) for other in others]
+    distances = []
+    for other in others:
+        change = candidates - other[:, None]
+        change *= change
+        distances.append(change[..., 0] + change[..., 1] + change[..., 2])
     best = np.argmax(np.minimum.reduce(distances), axis=1)
     return candidates[np.arange(len(best)), best]
 
 
-def _unlikeness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    change = first - second
-    change *= change
-    return change[..., 0] + change[..., 1] + change[..., 2]
-
-
 def _clutter_behind(draws: Draws) -> Clutter:
     """Return a bar, a triangle and two dots, each there or not."""
-    n_images, n_items = len(draws), 4
-    cosine, sine = directions(draws.uniform("clutter turn", n_columns=n_items))
-    length = draws.uniform("clutter length", 1, 1.5, n_columns=n_items)
+    length = draws.uniform("clutter length", 1, 1.5, n_columns=4)
     length = length * np.array([0.17, 0.09, 0.06, 0.05], np.float32)
-    width = length * np.array([0.3, 0.9, 1, 1], np.float32)
     return Clutter(
-        x=draws.uniform("clutter x", -0.95, 0.95, n_columns=n_items),
-        y=draws.uniform("clutter y", -0.95, 0.95, n_columns=n_items),
-        cosine=cosine,
-        sine=sine,
-        length=length,
-        width=width,
-        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (n_images, 1)),
-        visible=draws.uniform("clutter", n_columns=n_items) < 0.3,
-        color=_item_colors(draws, "clutter color", n_items),
+        draws.uniform("clutter x", -0.95, 0.95, n_columns=4),
+        draws.uniform("clutter y", -0.95, 0.95, n_columns=4),
+        *draws.directions("clutter turn", n_columns=4),
+        length,
+        width=length * np.array([0.3, 0.9, 1, 1], np.float32),
+        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),
+        visible=draws.uniform("clutter", n_columns=4) < 0.3,
+        color=_item_colors(draws, "clutter color", 4),
     )
 
 
@@ -209,57 +167,18 @@ def _bar_in_front(
     draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
 ) -> Clutter:
     """Return one bar over the rim of the shape, in three pictures of twenty."""
-    cosine, sine = directions(draws.uniform("bar turn"))
+    cosine, sine = draws.directions("bar turn")
     away = draws.uniform("bar place", 0.6, 1) * radius
-    tilt_cosine, tilt_sine = directions(draws.uniform("bar tilt"))
-    one = (len(draws), 1)
-    return Clutter(
-        x=(x + away * cosine).reshape(one),
-        y=(y + away * sine).reshape(one),
-        cosine=tilt_cosine.reshape(one),
-        sine=tilt_sine.reshape(one),
-        length=(draws.uniform("bar length", 0.3, 0.65) * radius).reshape(one),
-        width=(draws.uniform("bar width", 0.09, 0.14) * radius).reshape(one),
-        slant=np.zeros(one, np.float32),
-        visible=draws.happens("bar", 0.15).reshape(one),
-        color=_item_colors(draws, "bar color", 1),
-    )
+    length = draws.uniform("bar length", 0.3, 0.65) * radius
+    width = draws.uniform("bar width", 0.09, 0.14) * radius
+    place, turn = (x + away * cosine, y + away * sine), draws.directions("bar tilt")
+    bar = *place, *turn, length, width, np.zeros_like(x), draws.happens("bar", 0.15)
+    return Clutter(*(v[:, None] for v in bar), color=_item_colors(draws, "bar color", 1))
 
 
 def _item_colors(draws: Draws, name: str, n_items: int) -> np.ndarray:
     rgb = np.array(list(RGB.values()), np.float32)
     return rgb[draws.integers(name, len(COLORS), n_columns=n_items)]
-
-
-def clean_scene(shape: str, color: str, size: str, background: str) -> Scene:
-    """Return the scene of one picture with nothing at random: upright, centered, alone."""
-
-    def ones(**values: float) -> dict[str, np.ndarray]:
-        return {name: np.array([value], np.float32) for name, value in values.items()}
-
-    nothing = np.zeros((1, 0), np.float32)
-    empty = Clutter(
-        **dict.fromkeys(("x", "y", "cosine", "sine", "length", "width", "slant"), nothing),
-        visible=nothing.astype(bool),
-        color=np.zeros((1, 0, 3), np.float32),
-    )
-    paper = ((0.42, 0.47, 0.55), (0.62, 0.66, 0.72))
-    return Scene(
-        shape=np.array([ALL_SHAPES.index(shape)]),
-        color=np.array([RGB[color]], np.float32),
-        pattern=Pattern(
-            kind=np.array([BACKGROUNDS.index(background)]),
-            phase=np.full((1, 2), 0.25, np.float32),
-            **ones(cosine=0.8, sine=0.6, period=0.5, fill=0.5),
-        ),
-        background_colors=np.array([paper], np.float32),
-        behind=empty,
-        front=empty,
-        noise_keys=np.zeros(1, np.uint64),
-        **ones(x=0, y=0, radius=RADII[size], aspect=1, cosine=1, sine=0, opacity=1),
-        **ones(light_x=-0.6, light_y=-0.8, relief=0.6, shadow=0.4, falloff=0),
-        **ones(contrast=1, haze=0, noise=0),
-    )
 
 
 CARD = """\
@@ -317,21 +236,26 @@ def make_shapes(
         "background": check_names("backgrounds", backgrounds, BACKGROUNDS),
     }
     allowed = _allowed_colors(choices["shape"], choices["color"], exclude_pairs)
-    indices = np.arange(start, start + n_images, dtype=np.uint64)
-    images = np.empty((n_images, image_size, image_size, 3), np.uint8)
-    attributes = {
-        name: np.empty(n_images, np.array(choices[name]).dtype) for name in choices
+    draws = Draws(seed, "shapes", np.arange(start, start + n_images, dtype=np.uint64))
+    labels = draws.balanced("shape", len(allowed))
+    rank = np.floor(draws.uniform("color") * allowed.sum(axis=1)[labels])
+    picked = {
+        "shape": labels,
+        "color": np.argmax(np.cumsum(allowed, axis=1)[labels] > rank[:, None], axis=1),
+        **{
+            name: draws.integers(name, len(choices[name]))
+            for name in ("size", "background")
+        },
     }
+    attributes = {name: np.array(choices[name])[rows] for name, rows in picked.items()}
+    images = np.empty((n_images, image_size, image_size, 3), np.uint8)
     for rows in chunks(n_images, image_size):
-        draws = Draws(seed, "shapes", indices[rows])
-        names = choose_attributes(draws, choices, allowed)
-        for name, values in names.items():
-            attributes[name][rows] = values
-        images[rows] = draw_scenes(random_scene(draws, **names), image_size=image_size)
-    position = {name: label for label, name in enumerate(choices["shape"])}
+        some = {name: values[rows] for name, values in attributes.items()}
+        scene = random_scene(draws.rows(rows), some)
+        images[rows] = draw_scenes(scene, image_size=image_size)
     return ImageSet(
         images=images,
-        labels=np.array([position[name] for name in attributes["shape"]]),
+        labels=labels,
         class_names=choices["shape"],
         captions=tuple(map(caption_shape, *attributes.values())),
         attributes=attributes,
@@ -340,14 +264,9 @@ def make_shapes(
 
 
 def draw_shape(
-    shape: str,
-    *,
-    color: str = "red",
-    size: str = "large",
-    background: str = "plain",
-    image_size: int = 64,
+    shape: str, *, color: str = "red", size: str = "large", image_size: int = 64
 ) -> np.ndarray:
-    """Return one clean picture, uint8: upright, centered, without clutter and noise.
+    """Return one clean picture, uint8: upright, centered, on a plain background.
 
     Examples
     --------
@@ -357,17 +276,29 @@ def draw_shape(
     check_names("shape", [shape], ALL_SHAPES)
     check_names("color", [color], COLORS)
     check_names("size", [size], SIZES)
-    check_names("background", [background], BACKGROUNDS)
     check_window(1, image_size)
-    return draw_scenes(clean_scene(shape, color, size, background), image_size=image_size)[
-        0
-    ]
+    place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "cosine": 1, "sine": 0}
+    light = {"light_x": -0.6, "light_y": -0.8, "relief": 0.6, "shadow": 0.4, "falloff": 0}
+    numbers = place | light | {"contrast": 1, "haze": 0, "noise": 0}
+    none, half = np.zeros((1, 0), np.float32), np.array([0.5], np.float32)
+    nothing = Clutter(*[none] * 7, visible=none.astype(bool), color=none)
+    paper = [[(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]]
+    turn = np.array([[0.8], [0.6]], np.float32)
+    scene = Scene(
+        **{name: np.array([number], np.float32) for name, number in numbers.items()},
+        shape=np.array([ALL_SHAPES.index(shape)]),
+        color=np.array([RGB[color]], np.float32),
+        pattern=Pattern(np.array([BACKGROUNDS.index("plain")]), *turn, half, half, half),
+        background_colors=np.array(paper, np.float32),
+        behind=nothing,
+        front=nothing,
+        noise_keys=np.zeros(1, np.uint64),
+    )
+    return draw_scenes(scene, image_size=image_size)[0]
 
 
 def _allowed_colors(
-    shapes: tuple[str, ...],
-    colors: tuple[str, ...],
-    exclude_pairs: Sequence[tuple[str, str]],
+    shapes: Sequence[str], colors: Sequence[str], exclude_pairs: Sequence[tuple[str, str]]
 ) -> np.ndarray:
     """Return which shape may have which color, bool of shape (n_shapes, n_colors)."""
     excluded = {tuple(pair) for pair in exclude_pairs}
@@ -386,7 +317,6 @@ def _allowed_colors(
     return allowed
 
 
-N_MOVING = 2
 BRIGHT = ("red", "orange", "yellow", "cyan", "pink", "white")
 
 
@@ -410,31 +340,26 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
 
 def _draw_frames(frames: np.ndarray, seed: int, image_size: int) -> np.ndarray:
     positions = pixel_positions(image_size)
-    n_frames = len(frames)
     slope = 0.22 + 0.08 * positions  # darker at the top
     tint = np.array([0.8, 0.9, 1.2], np.float32)
-    canvas = np.empty((n_frames, 3, image_size, image_size), np.float32)
+    canvas = np.empty((len(frames), 3, image_size, image_size), np.float32)
     canvas[:] = slope[:, None] * tint[:, None, None]
-    pixel = np.full(n_frames, 2 / image_size, np.float32)
-    draws = Draws(seed, "moving shapes", np.arange(N_MOVING, dtype=np.uint64))
+    draws = Draws(seed, "moving shapes", np.arange(2, dtype=np.uint64))
     shapes = draws.balanced("shape", len(SOURCE_SHAPES))  # two different ones
     colors = draws.balanced("color", len(BRIGHT))
     radii = draws.uniform("radius", 0.26, 0.36)
     places = draws.uniform("place", 0, 1.5, n_columns=2)
     places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
-    for number in range(N_MOVING):
-        room = np.float32(0.92) - np.float32(1.06) * radii[number]
-        x, y = (
-            _bounce(places[number, axis] + speeds[number, axis] * frames.astype(np.float32))
-            * room
-            for axis in range(2)
-        )
-        radius = np.full(n_frames, radii[number], np.float32)
-        which = np.full(n_frames, shapes[number])
-        rgb = np.array(RGB[BRIGHT[colors[number]]], np.float32)
-        distance = shape_distance(which, x, y, radius, positions)
-        paint(canvas, np.tile(rgb, (n_frames, 1)), coverage(distance, pixel))
+    moments = frames.astype(np.float32)[:, None]
+    for shape, color, radius, place, speed in zip(
+        shapes, colors, radii, places, speeds, strict=True
+    ):
+        ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
+        which, all_radii = np.full(len(frames), shape), np.full(len(frames), radius)
+        distance = shape_distance(which, *ways.T, all_radii, positions)
+        rgb = np.array([RGB[BRIGHT[color]]], np.float32)
+        paint(canvas, rgb, coverage(distance, np.float32(2 / image_size)))
     return to_bytes(canvas)
 
 

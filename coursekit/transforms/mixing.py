@@ -34,12 +34,8 @@ class _MixedLoader(Loader):
         vars(self).update(vars(loader))  # its data and settings
         self.loader, self.mix = loader, mix
 
-    def batches(
-        self, epoch: int, *, start: int = 0, rank: int = 0, n_processes: int = 1
-    ) -> Iterator[Batch]:
-        # Every process mixes the whole batch, so that pairs do not depend on their number.
-        for number, batch in enumerate(self.loader.batches(epoch, start=start), start):
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        for number, batch in enumerate(self.loader.batches(epoch)):
             with all_seeded(self.seed, "mix", epoch, number):
-                images, labels = self.mix(*batch)
-            share = (images.tensor_split(n_processes), labels.tensor_split(n_processes))
-            yield share[0][rank], share[1][rank]
+                mixed = self.mix(*batch)
+            yield mixed

@@ -18,10 +18,9 @@ from PIL import Image
 
 from coursekit import assets, datasets
 from coursekit.assets import get_asset
-from coursekit.datasets import load_digits, load_photo, load_photos
+from coursekit.datasets import load_digits, load_photos
 from coursekit.datasets.bundled import PHOTOS, center
-from coursekit.datasets.downloads import find_cifar_root, find_mnist_root
-from coursekit.errors import AssetError, DataError, SettingsError
+from coursekit.errors import AssetError, DataError
 
 PARTS = ("train", "test")
 
@@ -61,14 +60,13 @@ def test_photos_are_read_when_asked_for_and_agree_with_scikit_image():
     photos = load_photos()
     assert photos.is_lazy
     assert photos.class_names == tuple(PHOTOS)
-    assert np.array_equal(load_photo("cat"), data.chelsea())
-    assert np.array_equal(load_photo("camera")[..., 0], data.camera())
+    by_name = dict(zip(photos.class_names, photos.images, strict=True))
+    assert np.array_equal(by_name["cat"], data.chelsea())
+    assert np.array_equal(by_name["camera"][..., 0], data.camera())
     assert photos.subset([3, 0]).images[0].shape == (300, 451, 3)
-    for name, photo in zip(photos.class_names, photos.images, strict=True):
+    for name, photo in by_name.items():
         assert (photo == photo[..., :1]).all() == ("gray" in PHOTOS[name][1])
         assert name in photos.card
-    with pytest.raises(SettingsError, match=r"astronaut, brick.*got 'dog'"):
-        load_photo("dog")
 
 
 # --- shipped tables, against the libraries that know the same
@@ -188,17 +186,13 @@ def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
     assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
     assert "1998" in train.card
     raw = tmp_path / "cache" / "MNIST" / "raw"
-    assert {find_mnist_root(path) for path in (raw, raw.parent, raw.parent.parent)} == {
-        tmp_path / "cache"
-    }
-    assert find_mnist_root(tmp_path) is None
     (raw / "train-images-idx3-ubyte").write_bytes(b"hello world")
     with pytest.raises(DataError, match="four unpacked files of MNIST"):
         datasets.load_mnist_files(tmp_path / "cache")
 
 
 def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
-    mirror, monkeypatch, tmp_path
+    mirror, monkeypatch
 ):
     data = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
     batch = pickle.dumps({"data": data, "labels": [0, 1, 1, 0]}, protocol=2)
@@ -226,10 +220,6 @@ def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
             data[0, 2049],
         ]
     assert "2009" in fetched.card
-    folder = tmp_path / "cache" / "cifar10"
-    assert (
-        find_cifar_root(folder) == find_cifar_root(folder / "cifar-10-batches-py") == folder
-    )
 
 
 def test_eurosat_gets_a_fixed_stratified_split(mirror):

@@ -2,7 +2,6 @@
 
 import pickle
 import struct
-import unicodedata
 import zlib
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from coursekit.datasets import load_folder
-from coursekit.datasets.folders import IMAGE_SUFFIXES, read_image
+from coursekit.datasets.folders import read_image
 from coursekit.errors import DataError
 
 RED, GREEN = (250, 10, 10), (10, 250, 10)
@@ -62,8 +61,6 @@ def test_the_same_files_and_labels_as_torchvisions_image_folder(pets):
     ):
         assert file.startswith(ours.class_names[label])
         assert np.array_equal(image, np.array(theirs.loader(pets / file)))
-    assert "dog/notes.txt" in ours.card
-    assert set(IMAGE_SUFFIXES) == set(theirs.extensions)
 
 
 def test_a_size_and_channels_give_one_array(pets):
@@ -98,16 +95,6 @@ def test_classes_that_differ_between_parts_are_named(in_parts, lacking):
     save(in_parts / other / "wasp" / "1.png")
     with pytest.raises(DataError, match=r"same classes.*wasp"):
         load_folder(in_parts, part="train")
-
-
-def test_two_spellings_of_one_name_are_one_class_with_all_images(tmp_path):
-    for form, count in [("NFC", 4), ("NFD", 3)]:
-        for index in range(count):
-            save(tmp_path / unicodedata.normalize(form, "käfer") / f"{form}{index}.png")
-    save(tmp_path / "ant" / "1.png")
-    image_set = load_folder(tmp_path)
-    assert image_set.class_names == ("ant", "käfer")
-    assert np.bincount(image_set.labels).tolist() == [1, 7]
 
 
 def test_hidden_files_are_not_seen_and_links_are_followed(pets, tmp_path):
@@ -285,7 +272,7 @@ def parts_of_loose_images(folder):
         (loose, "flat=True"),
         (one_level_too_high, r"one folder, data\. .*probably .*data"),
         (one_class, r"one folder, cat\."),
-        (no_images, r"these have none: dog\. Add"),
+        (no_images, "no valid file for the classes dog"),
         (parts_of_loose_images, "parts by their names, but hold no class folders"),
     ],
 )

@@ -171,11 +171,11 @@ def with_and_without():
     """Scenes of 280 pictures, clear, and how much the shape changes each pixel."""
     names = make_shapes(280, seed=0, image_size=8, shapes=ALL_SHAPES).attributes
     nothing = np.zeros(280, np.float32)
-    scene = random_scene(Draws(0, "shapes", np.arange(280)), **names)
-    bare = replace(scene.front, visible=np.zeros((280, 1), bool))
+    scene = random_scene(Draws(0, "shapes", np.arange(280)), names)
+    bare = scene.front._replace(visible=np.zeros((280, 1), bool))
     scene = replace(scene, front=bare, noise=nothing, falloff=nothing, relief=nothing)
     shown = draw_scenes(scene, image_size=64).astype(int)
-    hidden = draw_scenes(replace(scene, opacity=nothing), image_size=64)
+    hidden = draw_scenes(replace(scene, x=scene.x + 9), image_size=64)
     return scene, names, shown, np.abs(shown - hidden)
 
 
