@@ -22,8 +22,6 @@ from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedLocator
 
-__all__ = ["FIGURE_MIME", "describe_figure"]
-
 FIGURE_MIME = "application/vnd.coursekit.figure+json"
 """Type of the record in a notebook's output; programs that do not know it skip it."""
 

@@ -16,14 +16,6 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError
 from coursekit.models.states import read_state
 
-__all__ = [
-    "CheckedTokenizer",
-    "Clip",
-    "TextWarning",
-    "model_configuration",
-    "open_clip_files",
-]
-
 _CONFIG = "open_clip_config.json"
 _MOST_NAMED = 5
 

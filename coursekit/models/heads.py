@@ -11,16 +11,6 @@ from torch import nn
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import seeded
 
-__all__ = [
-    "LayerGroup",
-    "build_untrained",
-    "find_head",
-    "layer_groups",
-    "other_heads",
-    "put_head",
-    "replace_head",
-]
-
 _USUAL_NAMES = ("fc", "classifier", "head", "heads")
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # these, not their subclasses
 _MOST = 0.9  # a module that holds more of all parameters is the body: it is looked into

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from coursekit.assets import data_folder
 from coursekit.models.blocks import BasicBlock
 
-__all__ = ["SmallResNet", "coursekit_resnet8"]
-
 WEIGHTS = "weights/coursekit_resnet8.shapes.safetensors"
 
 

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError
 from coursekit.models.heads import find_head
 
-__all__ = ["build_from_state", "build_from_timm_files", "read_state"]
-
 _OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 _REMEDY = "Name the architecture that they are for, as in resnet18:net.pth."
