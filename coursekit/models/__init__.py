@@ -43,11 +43,7 @@ from coursekit.models.heads import (
     replace_head,
 )
 from coursekit.models.shipped import SmallResNet, coursekit_resnet8
-from coursekit.models.states import (
-    build_from_state,
-    build_from_timm_files,
-    read_state,
-)
+from coursekit.models.states import build_from_state, build_from_timm_files, read_state
 
 __all__ = [
     "BasicBlock",
