@@ -402,7 +402,7 @@ def _split(path: Path) -> tuple[str | None, Path]:
 def _open_clip(path: Path) -> "Clip":
     from coursekit import models
 
-    return models.open_clip_source(models.find_clip(path, architecture=_CLIP))
+    return models.open_clip_files(path, architecture=_CLIP)
 
 
 MODEL_ROLES: Mapping[str, Role] = {

@@ -1,8 +1,7 @@
 """Every figure of the course.
 
 Each function takes arrays or records, has a `title` that says what to see, and returns a
-`Figure`, which a notebook shows when it is a cell's last expression. Nothing is computed
-here beyond the layout.
+`Figure`, which a notebook shows when it is a cell's last expression.
 
 base
     `Figure`, a matplotlib figure that shows itself and looks the same everywhere, with its
@@ -13,20 +12,14 @@ pictures
 plots
     `plot_curves`, `plot_history`, `plot_bars`, `plot_confusion`, `plot_strategies`,
     `plot_trade_off`.
-galleries
-    `show_neighbors`, `show_predictions`, `show_receptive_field`.
 special
-    `plot_bubbles`, `plot_memory`, `plot_spectrogram`, `draw_receptive_field_of_the_eye`.
+    `show_neighbors`, `show_predictions`, `show_receptive_field`, `plot_bubbles`,
+    `plot_memory`, `draw_receptive_field_of_the_eye`.
 record
     What a figure shows, as numbers and words for the tests of notebooks.
 """
 
 from coursekit.figures.base import COLORS, Figure, style
-from coursekit.figures.galleries import (
-    show_neighbors,
-    show_predictions,
-    show_receptive_field,
-)
 from coursekit.figures.pictures import (
     draw_window,
     show_augmentations,
@@ -47,7 +40,9 @@ from coursekit.figures.special import (
     draw_receptive_field_of_the_eye,
     plot_bubbles,
     plot_memory,
-    plot_spectrogram,
+    show_neighbors,
+    show_predictions,
+    show_receptive_field,
 )
 
 __all__ = [
@@ -61,7 +56,6 @@ __all__ = [
     "plot_curves",
     "plot_history",
     "plot_memory",
-    "plot_spectrogram",
     "plot_strategies",
     "plot_trade_off",
     "show_augmentations",

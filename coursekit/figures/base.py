@@ -5,7 +5,7 @@ notebook's own text. Figures are built without pyplot and leave matplotlib's sta
 """
 
 from base64 import b64encode
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -26,18 +26,13 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from coursekit.errors import SettingsError
+from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.record import FIGURE_MIME, describe_figure
 
 PAGE_WIDTH = 9.5  # inches that a notebook page offers; no figure is wider
 PIXELS_PER_INCH = 160  # stored: more than a screen shows, so that text stays sharp
 SCREEN_PIXELS_PER_INCH = 100  # of the page; photographs are stored with these
-FONT_SIZES = {
-    "title": 12.0,
-    "label": 10.0,
-    "caption": 9.5,
-    "tick": 9.0,
-}  # points, no smaller
+FONT_SIZES = {"title": 12.0, "label": 10.0, "caption": 9.5, "tick": 9.0}  # points
 
 COLORS = {
     "blue": "#0072B2",
@@ -92,7 +87,7 @@ _WORST = 5.0  # of 255: the mean error up to which 256 colors cannot be told fro
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Run a block under the course's style, whatever the user's own settings are.
+    """Run a block or a function under the course's style, whatever the user's settings are.
 
     Examples
     --------
@@ -176,6 +171,50 @@ def format_number(value: float) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
+# --- arrays -------------------------------------------------------------------------------
+
+
+def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray:
+    """Return tensors, lists or arrays as an array of finite numbers with `n_axes` axes.
+
+    Examples
+    --------
+    >>> as_array([[1, 2]], name="matrix", n_axes=2)
+    array([[1, 2]])
+    """
+    array = _to_numpy(values)
+    if array.size == 0 or (n_axes is not None and array.ndim != n_axes):
+        wanted = "" if n_axes is None else f"{n_axes}-D and "
+        msg = f"{name} must be {wanted}not empty, got an array of shape {array.shape}."
+        raise ShapeError(msg)
+    n_bad = array.size - np.count_nonzero(np.isfinite(array))
+    if n_bad:
+        msg = (
+            f"{name} must hold finite numbers, got {n_bad} of {array.size} that are NaN or "
+            "infinite. Find where they come from, or leave them out."
+        )
+        raise SettingsError(msg)
+    return array
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    if hasattr(values, "detach"):  # a tensor; torch itself is not needed here
+        values = values.detach().cpu()
+        return (
+            values.double() if values.is_floating_point() else values
+        ).numpy()  # bfloat16
+    if isinstance(values, (list, tuple)) and any(hasattr(v, "detach") for v in values):
+        values = [_to_numpy(value) for value in values]
+    return np.asarray(values)
+
+
+def same_length(counts: Sequence[int], what: str) -> None:
+    """Raise where lists that belong together differ in length."""
+    if len(set(counts)) > 1:
+        msg = f"{what} must have the same length, got {', '.join(map(str, counts))}."
+        raise ShapeError(msg)
+
+
 # --- the figure ---------------------------------------------------------------------------
 
 
@@ -201,6 +240,7 @@ class Figure(matplotlib.figure.Figure):
     <Figure: 'A straight line', 1 axes>
     """
 
+    @style()
     def __init__(
         self,
         *,
@@ -216,16 +256,16 @@ class Figure(matplotlib.figure.Figure):
                 f"got {width:g}. Draw fewer panels in a row: n_columns=."
             )
             raise SettingsError(msg)
-        with style():
-            self._first_places: dict[Axes, Bbox] = {}
-            super().__init__(figsize=(width, height), dpi=pixels_per_inch, layout=layout)
-            _Canvas(self)
-            self.title = title
-            room, size = width - 2 * _MARGIN, FONT_SIZES["title"]
-            lines = wrap_text(title, room, size=size, weight="bold")
-            self.suptitle(lines, x=_MARGIN / width, ha="left", linespacing=1.15)
-            if layout == "none":
-                self._suptitle.set(y=1 - _MARGIN / height, va="top")
+        self._first_places: dict[Axes, Bbox] = {}
+        super().__init__(figsize=(width, height), dpi=pixels_per_inch, layout=layout)
+        _Canvas(self)
+        self.title = title
+        lines = wrap_text(
+            title, width - 2 * _MARGIN, size=FONT_SIZES["title"], weight="bold"
+        )
+        self.suptitle(lines, x=_MARGIN / width, ha="left", linespacing=1.15)
+        if layout == "none":
+            self._suptitle.set(y=1 - _MARGIN / height, va="top")
 
     def __repr__(self) -> str:
         return f"<Figure: {self.title!r}, {len(self.axes)} axes>"
@@ -236,31 +276,29 @@ class Figure(matplotlib.figure.Figure):
         n_lines = self._suptitle.get_text().count("\n") + 1
         return n_lines * 1.15 * text_height(FONT_SIZES["title"]) + 1.6 * _MARGIN
 
+    @style()
     def subplots(self, *args: Any, **kwargs: Any) -> Axes | np.ndarray:  # noqa: D102
-        with style():
-            return super().subplots(*args, **kwargs)
+        return super().subplots(*args, **kwargs)
 
+    @style()
     def add_axes(self, *args: Any, **kwargs: Any) -> Axes:  # noqa: D102
-        with style():
-            return super().add_axes(*args, **kwargs)
+        return super().add_axes(*args, **kwargs)
 
+    @style()
     def draw(self, renderer: RendererBase) -> None:
         """Draw, with a layout that starts where it started at first: it depends on that."""
-        with style():
-            engine = self.get_layout_engine()
-            if isinstance(engine, ConstrainedLayoutEngine):
-                for axes in self.axes:
-                    if axes.get_in_layout():
-                        place = axes.get_position(original=True)
-                        axes._set_position(self._first_places.setdefault(axes, place))
-                engine.execute(
-                    self
-                )  # drawing is a second round, which sees the first's ticks
-            super().draw(renderer)
+        engine = self.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
+            for axes in self.axes:
+                if axes.get_in_layout():
+                    place = axes.get_position(original=True)
+                    axes._set_position(self._first_places.setdefault(axes, place))
+            engine.execute(self)  # drawing is a second round, which sees the first's ticks
+        super().draw(renderer)
 
+    @style()
     def savefig(self, fname: str | PathLike | IO, **kwargs: Any) -> None:  # noqa: D102
-        with style():
-            super().savefig(fname, **kwargs)
+        super().savefig(fname, **kwargs)
 
     def to_png(self) -> bytes:
         """Return the bytes of a PNG file, the same for the same figure on every day."""
@@ -268,21 +306,18 @@ class Figure(matplotlib.figure.Figure):
         self.savefig(stream, format="png")
         return stream.getvalue()
 
-    def _repr_mimebundle_(
-        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        data, metadata = {"text/plain": repr(self)}, {}
-        if (include is None or "image/png" in include) and "image/png" not in (
-            exclude or ()
-        ):
-            data["image/png"] = b64encode(self.to_png()).decode("ascii")
-            # Only the width: a narrow page then keeps the picture's proportions.
-            width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
-            metadata["image/png"] = {"width": width}
-            # For the tests of the notebook. No program knows the type, so none shows it.
-            with style():
-                data[FIGURE_MIME] = describe_figure(self)
-        return data, metadata
+    @style()
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        png = b64encode(self.to_png()).decode("ascii")
+        # The record is for the tests of the notebook. No program knows its type and shows it.
+        data = {
+            "text/plain": repr(self),
+            "image/png": png,
+            FIGURE_MIME: describe_figure(self),
+        }
+        # Only the width: a narrow page then keeps the picture's proportions.
+        width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
+        return data, {"image/png": {"width": width}}
 
 
 class _Canvas(FigureCanvasAgg):
@@ -293,24 +328,19 @@ class _Canvas(FigureCanvasAgg):
     picture alone: what else is in the bundle stays.
     """
 
+    @style()
     def print_figure(
-        self,
-        filename: str | PathLike | IO,
-        *args: Any,
-        bbox_inches: Any = None,  # noqa: ARG002 - "tight" would make sizes depend on fonts
-        **kwargs: Any,
+        self, filename: str | PathLike | IO, *args: Any, **kwargs: Any
     ) -> None:
-        with style():
-            super().print_figure(filename, *args, **kwargs)
+        kwargs.pop("bbox_inches", None)  # "tight" would make sizes depend on fonts
+        super().print_figure(filename, *args, **kwargs)
 
     def print_png(self, filename_or_obj: str | PathLike | IO, **_: Any) -> None:
         """Write a PNG of 256 colors, a half of the size, where nobody sees a difference."""
         FigureCanvasAgg.draw(self)  # metadata, with matplotlib's version, is left out
-        image = Image.fromarray(
-            np.ascontiguousarray(np.asarray(self.buffer_rgba())[..., :3])
-        )
-        colors = image.getcolors(256)
-        if colors:  # then nothing is lost
+        pixels = np.ascontiguousarray(np.asarray(self.buffer_rgba())[..., :3])
+        image = Image.fromarray(pixels)
+        if colors := image.getcolors(256):  # then nothing is lost
             image = image.convert("P", palette=Image.Palette.ADAPTIVE, colors=len(colors))
         else:
             small = image.quantize(256, kmeans=2, dither=Image.Dither.NONE)

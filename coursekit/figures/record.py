@@ -22,8 +22,6 @@ from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedLocator
 
-__all__ = ["FIGURE_MIME", "describe_figure"]
-
 FIGURE_MIME = "application/vnd.coursekit.figure+json"
 """Type of the record in a notebook's output; programs that do not know it skip it."""
 
@@ -70,15 +68,9 @@ def describe_figure(figure: Figure) -> dict[str, Any]:
 
 
 def _describe_axes(axes: Axes, *, side: int) -> dict[str, Any]:
-    words = {
-        "title": " | ".join(
-            filter(
-                None, (_plain(axes.get_title(loc)) for loc in ("left", "center", "right"))
-            )
-        ),
-        "x_label": _plain(axes.get_xlabel()),
-        "y_label": _plain(axes.get_ylabel()),
-    }
+    titles = [_plain(axes.get_title(loc)) for loc in ("left", "center", "right")]
+    labels = {"x_label": _plain(axes.get_xlabel()), "y_label": _plain(axes.get_ylabel())}
+    words = {"title": " | ".join(filter(None, titles)), **labels}
     extents = [[*image.get_extent()] for image in axes.images]
     is_panel = [*axes.get_xlim(), *axes.get_ylim()] in extents  # the picture fills it
     limits = {
@@ -110,12 +102,8 @@ def _describe_axes(axes: Axes, *, side: int) -> dict[str, Any]:
 
 def _describe_line(line: Line2D) -> dict[str, Any]:
     x, y = line.get_xdata(orig=False), line.get_ydata(orig=False)
-    return _filled(
-        name=_name(line.get_label()),
-        color=to_hex(line.get_color()),
-        x=_series(x),
-        y=_series(y),
-    )
+    words = {"name": _name(line.get_label()), "color": to_hex(line.get_color())}
+    return _filled(**words, x=_series(x), y=_series(y))
 
 
 def _describe_bars(box: BarContainer) -> dict[str, Any]:
@@ -148,15 +136,14 @@ def _describe_collection(item: Collection) -> dict[str, Any]:
     else:
         paths = [path.vertices for path in item.get_paths()]
         corners = np.concatenate(paths) if paths else np.empty((0, 2))
-    values = item.get_array()
-    return _filled(
-        kind=type(item).__name__,
-        name=_name(item.get_label()),
-        n=len(corners),
-        x=_series(corners[:, 0]),
-        y=_series(corners[:, 1]),
-        values="" if values is None else _series(values.ravel()),
-    )
+    values, (x, y) = item.get_array(), corners.T
+    words = {
+        "kind": type(item).__name__,
+        "name": _name(item.get_label()),
+        "n": len(corners),
+    }
+    values = "" if values is None else _series(values.ravel())
+    return _filled(**words, x=_series(x), y=_series(y), values=values)
 
 
 def _describe_image(image: AxesImage, *, side: int) -> dict[str, Any]:
@@ -164,8 +151,7 @@ def _describe_image(image: AxesImage, *, side: int) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     is_color = pixels.ndim == 3
     if is_color:
-        is_bytes = np.issubdtype(np.asarray(image.get_array()).dtype, np.integer)
-        levels = pixels / (255 if is_bytes else 1)
+        levels = pixels / (255 if image.get_array().dtype.kind in "iu" else 1)
     else:
         levels = np.asarray(np.ma.filled(image.norm(pixels), np.nan), dtype=float)
     levels = np.nan_to_num(levels.reshape(height, width, -1).clip(0, 1), nan=0.0)
@@ -216,10 +202,8 @@ def _chosen_ticks(axis: Axis) -> str:
 def _place(text: Text, axes: Axes) -> tuple[float, float]:
     """Where in the data a text stands; zeros for one that is placed in the axes."""
     if isinstance(text, Annotation):
-        in_data = text.xycoords == "data"
-        return tuple(float(n) for n in text.xy) if in_data else (0.0, 0.0)
-    in_data = text.get_transform() == axes.transData
-    return tuple(float(n) for n in text.get_position()) if in_data else (0.0, 0.0)
+        return text.xy if text.xycoords == "data" else (0.0, 0.0)
+    return text.get_position() if text.get_transform() == axes.transData else (0.0, 0.0)
 
 
 def _series(values: Any) -> str:

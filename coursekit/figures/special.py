@@ -1,10 +1,12 @@
-"""Figures of one thing: bubbles, memory over time, a spectrogram, the eye."""
+"""Figures of one thing: neighbors, predictions, receptive fields, bubbles, memory, the eye."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Polygon
 
 from coursekit.errors import ShapeError
@@ -13,16 +15,208 @@ from coursekit.figures.base import (
     FONT_SIZES,
     PAGE_WIDTH,
     Figure,
+    as_array,
     format_number,
+    same_length,
     style,
     text_height,
     text_width,
 )
-from coursekit.figures.panels import as_array
-from coursekit.figures.plots import Curve, check_log, name_curves, plain_ticks, set_x_ticks
+from coursekit.figures.pictures import (
+    add_color_bar,
+    as_image,
+    as_images,
+    check_captions,
+    choose_columns,
+    draw_box,
+    draw_matrix,
+    make_panels,
+    panel_width,
+    resolution,
+    show_pictures,
+)
+from coursekit.figures.plots import name_curves, set_log
 
 _SIZE = FONT_SIZES["tick"]
 _GRAY = "#9A9A9A"
+_FRAME = 3.0  # points around a picture that is right or wrong
+
+
+# --- right or wrong -----------------------------------------------------------------------
+
+
+def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figure:
+    """Return a figure with each query and the images found for it, right or wrong.
+
+    A neighbor of the query's class has a green frame and a check mark, one of another class
+    a vermilion frame, a cross and its class.
+
+    Parameters
+    ----------
+    queries, bank : ImageSet
+        What was looked up, and where it was looked for: anything with ``images`` and
+        ``names``, one name an image.
+    indices : array or Tensor of shape (n_queries, k), or a mapping of str to such
+        Places in `bank`, nearest first. With a mapping, such as ``{"pixels": ...,
+        "embeddings": ...}``, each query has one row for each way of searching.
+    title : str
+        Says what to see.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> two = SimpleNamespace(images=np.zeros((2, 8, 8), np.uint8), names=["disc", "ring"])
+    >>> figure = show_neighbors(two, two, [[0], [0]], title="The nearest")
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['disc', '✓', 'ring', '✗ disc']
+    """
+    ways = indices if isinstance(indices, Mapping) else {"": indices}
+    found = {way: as_array(table, name="indices", n_axes=2) for way, table in ways.items()}
+    n_queries, k = len(queries.images), next(iter(found.values())).shape[1]
+    if any(table.shape != (n_queries, k) for table in found.values()) or k > 9:
+        msg = (
+            f"indices must have one row for each of the {n_queries} queries, and as many "
+            f"columns, at most 9, for every way. Take the same: found.indices[chosen, :5]."
+        )
+        raise ShapeError(msg)
+    in_a_row = 2 if n_queries > 1 and k < 5 else 1
+    cells: list[tuple] = []  # (image or None for nothing, caption, is it right?)
+    nothing = (None, "", None)
+    for first in range(0, n_queries, in_a_row):
+        for way, table in found.items():
+            for query in range(first, first + in_a_row):
+                cells += [nothing] if query > first else []
+                if query == n_queries:
+                    cells += [nothing] * (1 + k)
+                    continue
+                name = queries.names[query]
+                cells.append(
+                    (queries.images[query], f"{_words(name)}\n{way}".rstrip(), None)
+                )
+                for i in table[query]:
+                    is_right = bank.names[i] == name
+                    caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
+                    cells.append((bank.images[i], caption, is_right))
+    n_columns = in_a_row * (k + 1) + in_a_row - 1
+    width = (PAGE_WIDTH - 0.25 - 0.14 * (n_columns - 1)) - 0.02 * (in_a_row - 1)
+    width = min(0.8, width / (in_a_row * (k + 1)))
+    images, captions, rights = zip(*cells, strict=True)
+    pictures = [None if i is None else as_image(i, name="an image") for i in images]
+    drawn = [picture for picture in pictures if picture is not None]
+    look = {"width": width, "pixels_per_inch": resolution(drawn, small=32)}
+    figure = show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
+    shown = [
+        right for right, image in zip(rights, images, strict=True) if image is not None
+    ]
+    for axes, is_right in zip(figure.axes, shown, strict=True):
+        _frame(axes, is_right)
+    return figure
+
+
+def show_predictions(
+    images: Any, predictions: Any, *, title: str, n_columns: int | None = None
+) -> Figure:
+    """Return a figure of images with their likeliest classes and the probabilities of these.
+
+    A right one has a green frame and a check mark, a wrong one a vermilion frame, a cross and
+    the true class.
+
+    Parameters
+    ----------
+    images : ImageSet, array or sequence of images
+        One for each row of `predictions`, in its order.
+    predictions : TopPredictions
+        For a gallery of mistakes: ``images.subset(p.wrong[:8])`` and
+        ``p.subset(p.wrong[:8])``.
+    title : str
+        Says what to see.
+    n_columns : int, optional
+        Images in a row; chosen by their number and size when not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from coursekit.training import top_predictions
+    >>> found = top_predictions([[2.0, 0.0]], [1], k=1, class_names=["cat", "dog"])
+    >>> figure = show_predictions(np.zeros((1, 8, 8), np.uint8), found, title="A mistake")
+    >>> figure.axes[0].get_title(loc="left").splitlines()
+    ['✗ is dog', '88% cat']
+    """
+    pictures = [as_image(item, name="an image") for item in as_images(images)]
+    same_length([len(pictures), len(predictions.classes)], "images and predictions")
+    names, captions, rights = predictions.class_names, [], []
+    for row, classes in enumerate(predictions.classes):
+        shares = zip(classes, predictions.probabilities[row], strict=True)
+        text = "\n".join(f"{share:.0%} {_words(names[number])}" for number, share in shares)
+        truth = predictions.labels[row]
+        rights.append(bool(classes[0] == truth))
+        captions.append(
+            f"✓ {text}" if rights[-1] else f"✗ is {_words(names[truth])}\n{text}"
+        )
+    pixels_per_inch = resolution(pictures)
+    max_width = 1.4 if pixels_per_inch > 100 else 2.2
+    plain = [""] * len(captions)
+    n_columns = choose_columns(plain, n_columns, most=8, max_width=max_width)
+    look = {
+        "width": min(max_width, panel_width(n_columns)),
+        "pixels_per_inch": pixels_per_inch,
+    }
+    figure = show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
+    for axes, is_right in zip(figure.axes, rights, strict=True):
+        _frame(axes, is_right)
+    return figure
+
+
+def _frame(axes: Axes, is_right: bool | None) -> None:
+    color = COLORS["black" if is_right is None else "green" if is_right else "vermilion"]
+    if is_right is not None:
+        axes._left_title.set_color(color)
+    axes.spines[:].set(visible=True, linewidth=_FRAME, color=color)
+
+
+def _words(name: str) -> str:
+    """Return names such as SeaLake as words, so that they can be wrapped."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(name))
+
+
+# --- receptive fields ---------------------------------------------------------------------
+
+
+def show_receptive_field(
+    sensitivities: Sequence[Any],
+    boxes: Sequence[tuple[int, int, int, int] | None],
+    captions: Sequence[str],
+    *,
+    title: str,
+) -> Figure:
+    """Return a figure of how strongly an output depends on each input pixel.
+
+    Parameters
+    ----------
+    sensitivities : sequence of array or Tensor of shape (height, width)
+        Measured; not negative. Each map is drawn as shares of its largest number.
+    boxes : sequence of (first_row, first_column, n_rows, n_columns)
+        The computed receptive field of each map, drawn as a frame; ``None`` for a map
+        without one. Rows and columns outside the picture, which padding adds, are cut.
+    captions : sequence of str
+        One a map.
+    title : str
+        Says what to see.
+    """
+    maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
+    captions = check_captions(captions, len(maps))
+    n_columns = choose_columns(captions, most=5, max_width=2.6)
+    width = min(2.6, panel_width(n_columns, color_bar=True))
+    sizes = [(width, width * item.shape[0] / item.shape[1]) for item in maps]
+    figure = make_panels(sizes, captions, title=title, n_columns=n_columns, color_bar=True)
+    scale = Normalize(0, 1)
+    for axes, item, box in zip(figure.axes, maps, boxes, strict=True):
+        draw_matrix(axes, item / (item.max() or 1.0), scale, "gray")
+        if box is not None:
+            draw_box(axes, box, color=COLORS["orange"])
+    add_color_bar(figure, scale, "gray", "share of the largest")
+    return figure
 
 
 # --- bubbles ------------------------------------------------------------------------------
@@ -31,13 +225,7 @@ _LARGEST, _SMALLEST = 700.0, 14.0  # areas, square points; smaller ones nobody w
 _DIRECTIONS = ((-1, 1), (1, -1), (-1, 0.3), (1, -0.3), (0, 1), (0, -1), (1, 1), (-1, -1))
 
 
-class _Bubbles(NamedTuple):
-    x: np.ndarray
-    y: np.ndarray
-    sizes: np.ndarray
-    areas: np.ndarray
-
-
+@style()
 def plot_bubbles(
     x: Any,
     y: Any,
@@ -48,8 +236,8 @@ def plot_bubbles(
     x_label: str,
     y_label: str,
     size_label: str,
-    marked: Sequence[str] = (),
-    marked_label: str = "marked",
+    marked: Sequence[str],
+    marked_label: str,
     log: str = "",
 ) -> Figure:
     """Return a figure with one bubble a thing; some are colored, joined and named.
@@ -67,7 +255,7 @@ def plot_bubbles(
     marked : sequence of str
         The things to color, to name, and to join by a line in the order of `x`, such as those
         that no other is better than.
-    marked_label : str, default="marked"
+    marked_label : str
         What they have in common, for the legend.
 
     Examples
@@ -75,61 +263,40 @@ def plot_bubbles(
     >>> figure = plot_bubbles(
     ...     [1, 10], [70, 80], [5, 50], ["small", "large"], title="Accuracy against cost",
     ...     x_label="operations", y_label="accuracy (%)", size_label="parameters", log="x",
+    ...     marked=["large"], marked_label="best",
     ... )
-    >>> figure.axes[0].collections[0].get_offsets().tolist()
-    [[1.0, 70.0], [10.0, 80.0]]
+    >>> figure.axes[0].collections[1].get_offsets().tolist()
+    [[10.0, 80.0]]
     """
     given = {"x": x, "y": y, "sizes": sizes}
     columns = [as_array(v, name=n, n_axes=1).astype(float) for n, v in given.items()]
-    if len({len(column) for column in (*columns, names)}) > 1:
-        counts = ", ".join(str(len(column)) for column in (*columns, names))
-        msg = f"x, y, sizes and names must have one entry for each thing, got {counts}."
-        raise ShapeError(msg)
-    areas = np.maximum(_LARGEST * columns[2] / columns[2].max(), _SMALLEST)
-    things = _Bubbles(*columns, areas)
-    check_log({"a bubble": things}, log)
-    figure = Figure(width=PAGE_WIDTH, height=5.6, title=title)
+    same_length([len(column) for column in (*columns, names)], "x, y, sizes and names")
+    x, y, sizes = columns
+    areas = np.maximum(_LARGEST * sizes / sizes.max(), _SMALLEST)
+    order = sorted((list(names).index(name) for name in marked), key=x.__getitem__)
+    others = np.setdiff1d(np.arange(len(names)), order)
+    figure = Figure(height=5.6, title=title)
     axes = figure.subplots()
-    order = [list(names).index(name) for name in marked]
-    order.sort(key=lambda index: things.x[index])
-    with style():
-        others = np.setdiff1d(np.arange(len(names)), order)
-        _scatter(axes, things, others, color=_GRAY)
-        if order:
-            line = {"color": COLORS["vermilion"], "linewidth": 1.2, "zorder": 1}
-            axes.plot(things.x[order], things.y[order], **line)
-            _scatter(axes, things, order, color=COLORS["vermilion"])
-        for name in log:
-            getattr(axes, f"set_{name}scale")("log")
-        plain_ticks(axes, log)
-        axes.margins(0.08)
-        axes.set(xlabel=x_label, ylabel=y_label)
-        _explain(axes, things, size_label, marked_label if order else "")
-        figure.draw_without_rendering()  # so that the places of bubbles are known
-        offsets = _place_names(axes, things, order, names)
-        for index, offset in zip(order, offsets, strict=True):
-            _write_name(axes, names[index], (things.x[index], things.y[index]), offset)
-    return figure
-
-
-def _scatter(axes: Axes, things: _Bubbles, rows: Sequence[int], *, color: str) -> None:
-    look = {"alpha": 0.55, "edgecolors": "white", "linewidths": 0.6, "color": color}
-    axes.scatter(things.x[rows], things.y[rows], s=things.areas[rows], **look)
-
-
-def _explain(axes: Axes, things: _Bubbles, size_label: str, marked_label: str) -> None:
-    """Put a legend over the axes: two sizes, and what is marked."""
-    handles, texts, look = [], [], {"alpha": 0.55}
-    sizes = things.sizes
+    look = {"alpha": 0.55, "edgecolors": "white", "linewidths": 0.6}
+    axes.scatter(x[others], y[others], s=areas[others], color=_GRAY, **look)
+    axes.plot(x[order], y[order], color=COLORS["vermilion"], linewidth=1.2, zorder=1)
+    axes.scatter(x[order], y[order], s=areas[order], color=COLORS["vermilion"], **look)
+    set_log(axes, log)
+    axes.margins(0.08)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    legend = []  # over the axes: two sizes, and what is marked
     for size in np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)]):
         area = max(_LARGEST * size / sizes.max(), _SMALLEST)
-        handles.append(axes.scatter([], [], s=area, color=_GRAY, **look))
-        texts.append(f"{format_number(size)} {size_label}")
-    if marked_label:
-        handles.append(axes.scatter([], [], s=60, color=COLORS["vermilion"], **look))
-        texts.append(marked_label)
+        legend.append((area, _GRAY, f"{format_number(size)} {size_label}"))
+    legend.append((60, COLORS["vermilion"], marked_label))
+    handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color, _ in legend]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}
-    axes.legend(handles, texts, ncols=len(handles), **place)
+    axes.legend(handles, [text for *_, text in legend], ncols=len(handles), **place)
+    figure.draw_without_rendering()  # so that the places of bubbles are known
+    offsets = _place_names(axes, x, y, areas, order, names)
+    for index, offset in zip(order, offsets, strict=True):
+        _write_name(axes, names[index], (x[index], y[index]), offset)
+    return figure
 
 
 def _write_name(
@@ -141,29 +308,27 @@ def _write_name(
     if left > 0 or right < 0:
         side = (0.0, 0.5) if left > 0 else (1.0, 0.5)
     line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": side}
-    axes.annotate(
-        name,
-        point,
-        xytext=offset,
-        textcoords="offset points",
-        fontsize=_SIZE,
-        ha="left",
-        va="bottom",
-        arrowprops={**line, "shrinkA": 0, "shrinkB": 1},
-    )
+    place = {"xytext": offset, "textcoords": "offset points", "ha": "left", "va": "bottom"}
+    line |= {"shrinkA": 0, "shrinkB": 1}
+    axes.annotate(name, point, fontsize=_SIZE, arrowprops=line, **place)
 
 
 def _place_names(
-    axes: Axes, things: _Bubbles, order: Sequence[int], names: Sequence[str]
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    areas: np.ndarray,
+    order: Sequence[int],
+    names: Sequence[str],
 ) -> list[tuple[float, float]]:
     """Return where each name's lower left corner is, in points from its bubble's center.
 
     Each takes the first side where it covers no bubble that is named and no other name.
     """
     points = 72 / axes.figure.dpi
-    centers = axes.transData.transform(np.stack([things.x, things.y], axis=1)) * points
-    radii = np.sqrt(things.areas / np.pi)
-    bubbles = [(*(c - r), *(c + r)) for c, r in zip(centers, radii, strict=True)]
+    centers = axes.transData.transform(np.stack([x, y], axis=1)) * points
+    radii = np.sqrt(areas / np.pi)
+    boxes = [(*(c - r), *(c + r)) for c, r in zip(centers, radii, strict=True)]
     weights = [1.0 if index in order else 0.4 for index in range(len(names))]
     frame = tuple(np.array(axes.bbox.extents) * points)
     height = 72 * text_height(_SIZE)
@@ -177,15 +342,12 @@ def _place_names(
             low = up * distance - height / 2
             corner = centers[index] + np.array([left, low])
             box = (*corner, corner[0] + width, corner[1] + height)
-            covered = sum(
-                weight * _overlap(box, other)
-                for weight, other in zip(weights, bubbles, strict=True)
-            )
+            covered = sum(w * _overlap(box, b) for w, b in zip(weights, boxes, strict=True))
             outside = width * height - _overlap(box, frame)
             cost = round(covered + 10 * outside + reach, 3)
             choices.append((cost, len(choices), (left, low), box))
         _, _, offset, box = min(choices)
-        bubbles.append(box)
+        boxes.append(box)
         weights.append(3.0)
         offsets.append(offset)
     return offsets
@@ -211,8 +373,12 @@ _MEMORY_COLORS = {
 }
 
 
+@style()
 def plot_memory(timeline: Any, *, title: str) -> Figure:
     """Return a figure of memory over time: one panel a kind, phases shaded, marks dotted.
+
+    A first row holds names, then there is a panel for the process, one for what is saved for
+    the backward pass, and one for each GPU. What was not measured is said below.
 
     Parameters
     ----------
@@ -221,69 +387,63 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
         ``quantities``.
     title : str
         Says what to see.
-
-    Returns
-    -------
-    Figure
-        A first row of names, then a panel for the process, one for what is saved for the
-        backward pass, and one for each GPU. What was not measured is said below.
     """
     if not timeline.samples:
         msg = "timeline must hold at least one sample, got none. Plot it after its block."
         raise ShapeError(msg)
     panels = _read_panels(timeline)
     end = timeline.samples[-1].seconds or 1.0
-    names, n_hidden = _name_moments(timeline, end)
+    phases = [(p.name, p.begin, end if p.end is None else p.end) for p in timeline.phases]
+    wanted = [(name, (first + last) / 2) for name, first, last in phases]
+    wanted += [(mark.name, mark.seconds) for mark in timeline.marks]
+    names = _place_moments(wanted, end)
     n_rows = 1 + max((row for *_, row in names), default=-1)
     strip = max(0.05, 1.25 * n_rows * text_height(_SIZE))
     height = min(1.5, 7.5 / len(panels))  # inches of a panel, and of all
     heights = [strip, *[height] * len(panels)]
     figure = Figure(height=sum(heights) + 1.1, title=title)
     rows = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True)
-    with style():
-        _draw_strip(rows[0], names, n_rows)
-        for axes, curves in zip(rows[1:], panels, strict=True):
-            for place, phase in enumerate(timeline.phases):
-                last = end if phase.end is None else phase.end
-                gray = ("#EDEDED", "#F7F7F7")[place % 2]
-                axes.axvspan(phase.begin, last, color=gray, linewidth=0, zorder=0)
-            for mark in timeline.marks:
-                axes.axvline(mark.seconds, color="#777777", linestyle=":", linewidth=1)
-            for label, curve in curves.items():
-                kind = label.removeprefix("GPU ")
-                kind = kind if kind in _MEMORY_COLORS else kind.split(" ")[0]
-                look = {"color": _MEMORY_COLORS.get(kind), "linewidth": 1.5}
-                axes.plot(curve.x, curve.y, label=label, **look)
-            axes.set_ylabel("MiB")
-            axes.margins(y=0.1)
-            if "resident" not in curves:
-                axes.set_ylim(bottom=0)
-            set_x_ticks(axes, curves, log="x")
-            name_curves(axes, curves, height=height - 0.2)
-        rows[-1].set_xlim(0, end)
-        set_x_ticks(rows[-1], panels[-1])
-        rows[-1].set_xlabel("\n".join(["time (s)", *_notes(timeline, n_hidden)]))
+    _draw_strip(rows[0], names, n_rows)
+    for axes, curves in zip(rows[1:], panels, strict=True):
+        for place, (_, first, last) in enumerate(phases):
+            gray = ("#EDEDED", "#F7F7F7")[place % 2]
+            axes.axvspan(first, last, color=gray, linewidth=0, zorder=0)
+        for mark in timeline.marks:
+            axes.axvline(mark.seconds, color="#777777", linestyle=":", linewidth=1)
+        for label, curve in curves.items():
+            kind = label.removeprefix("GPU ")
+            kind = kind if kind in _MEMORY_COLORS else kind.split(" ")[0]
+            axes.plot(*curve, label=label, color=_MEMORY_COLORS.get(kind), linewidth=1.5)
+        axes.set_ylabel("MiB")
+        axes.margins(y=0.1)
+        if "resident" not in curves:
+            axes.set_ylim(bottom=0)
+        set_log(axes, "")
+        name_curves(axes, height=height - 0.2)
+    rows[-1].set_xlim(0, end)
+    rows[-1].xaxis.set_major_formatter("{x:g}")
+    notes = _notes(timeline, len(wanted) - len(names))
+    rows[-1].set_xlabel("\n".join(["time (s)", *notes]))
     return figure
 
 
-def _read_panels(timeline: Any) -> list[dict[str, Curve]]:
+def _read_panels(timeline: Any) -> list[dict[str, tuple]]:
     """Return the curves of each panel, without what was not measured."""
-    groups: dict[str, dict[str, Curve]] = {}
+    groups: dict[str, dict[str, tuple]] = {}
     for one in timeline.quantities:
         values = [one.read(sample) for sample in timeline.samples]
         if one.why_not is not None or None in values:
             continue
         seconds = np.array([sample.seconds for sample in timeline.samples])
         heights = np.array(values, dtype=float)
-        if (
-            one.label == "saved for backward"
-        ):  # a sample knows the most since the one before
+        # A sample knows the most since the one before.
+        if one.label == "saved for backward":
             peaks = [one.read_peak(sample) for sample in timeline.samples]
             seconds = seconds.repeat(2)
             heights = np.stack([np.array(peaks, dtype=float), heights], axis=1).ravel()
         device = one.label.rpartition(" ")[2] if "cuda" in one.label else ""
         group = f"GPU {device}" if one.label.startswith("GPU") else one.label
-        groups.setdefault(group, {})[one.label] = Curve(seconds, heights / 2**20)
+        groups.setdefault(group, {})[one.label] = (seconds, heights / 2**20)
     return list(groups.values())
 
 
@@ -299,29 +459,20 @@ def _draw_strip(axes: Axes, names: Sequence[tuple], n_rows: int) -> None:
         axes.text(middle, row + 0.5, text, **look)
 
 
-def _name_moments(
-    timeline: Any, end: float
-) -> tuple[list[tuple[str, float, float, int]], int]:
-    """Return (name, moment, where its middle is, row), and how many found no place."""
-    wanted = [
-        (phase.name, (phase.begin + (end if phase.end is None else phase.end)) / 2)
-        for phase in timeline.phases
-    ] + [(mark.name, mark.seconds) for mark in timeline.marks]
-    taken: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_ROWS)]
+def _place_moments(
+    wanted: Sequence[tuple[str, float]], end: float
+) -> list[tuple[str, float, float, int]]:
+    """Return (name, moment, where its middle is, row) for names that find a place."""
+    ends = [_ROOM[0]] * _MOST_ROWS  # of what is written in each row
     names = []
     for text, at in sorted(wanted, key=lambda one: one[1]):
         half = text_width(text, size=_SIZE) / 2 / _AXES_WIDTH + 0.007
         middle = min(max(at / end, _ROOM[0] + half), _ROOM[1] - half)
-        low, high = middle - half, middle + half
-        free = (
-            row
-            for row, spans in enumerate(taken)
-            if all(high <= left or right <= low for left, right in spans)
-        )
+        free = (row for row, taken in enumerate(ends) if taken <= middle - half + 1e-9)
         if (row := next(free, None)) is not None:
-            taken[row].append((low, high))
+            ends[row] = middle + half
             names.append((text, at, middle * end, row))
-    return names, len(wanted) - len(names)
+    return names
 
 
 def _notes(timeline: Any, n_hidden: int) -> list[str]:
@@ -333,73 +484,36 @@ def _notes(timeline: Any, n_hidden: int) -> list[str]:
     return notes + ([f"{n_hidden} more names found no room"] if n_hidden else [])
 
 
-# --- sound and sight ----------------------------------------------------------------------
+# --- the eye ------------------------------------------------------------------------------
 
 
-def plot_spectrogram(
-    spectrogram: Any, *, sample_rate: float, hop_length: int, title: str
-) -> Figure:
-    """Return a figure of how strong each frequency is at each time.
-
-    Parameters
-    ----------
-    spectrogram : array or Tensor of shape (n_frequencies, n_frames)
-        As `torch.stft` orders it, real: from 0 hertz in its first row to half the sample
-        rate in its last.
-    sample_rate, hop_length
-        Samples of the signal per second, and from one frame to the next.
-    title : str
-    """
-    strengths = as_array(spectrogram, name="spectrogram", n_axes=2).astype(float)
-    n_frequencies, n_frames = strengths.shape
-    step = sample_rate / 2 / max(n_frequencies - 1, 1)  # hertz from row to row
-    frame = hop_length / sample_rate
-    extent = (-frame / 2, (n_frames - 0.5) * frame, -step / 2, sample_rate / 2 + step / 2)
-    figure = Figure(height=3.4, title=title)
-    axes = figure.subplots()
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
-    with style():
-        drawn = axes.imshow(strengths, extent=extent, cmap="magma", **look)
-        axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
-        axes.set_ylim(0, sample_rate / 2)
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.grid(visible=False)
-        bar = figure.colorbar(drawn, ax=axes, pad=0.015)
-        bar.set_label("magnitude")
-        bar.outline.set_visible(False)
-    return figure
-
-
+@style()
 def draw_receptive_field_of_the_eye(*, title: str) -> Figure:
     """Return a diagram of photoreceptors that converge on one ganglion cell."""
     figure = Figure(width=8.0, height=3.9, title=title)
     axes = figure.subplots()
     inside, outside, blue = COLORS["orange"], "#C9C9C9", COLORS["blue"]
-    with style():
-        axes.set(xlim=(-0.8, 15.6), ylim=(0.1, 7.2), aspect="equal")
-        axes.axis("off")
-        for index in range(15):
-            x, reaches = index + 1.2, 5 <= index < 10  # the ganglion cell
-            color = inside if reaches else outside
-            receptor = {"facecolor": color, "edgecolor": "#555555"}
-            axes.add_patch(Ellipse((x, 5.0), 0.55, 1.1, **receptor))
-            if reaches:
-                axes.plot([x, 8.2], [4.45, 1.6], color=inside, linewidth=1.6, zorder=0)
-            else:
-                axes.plot([x, x], [4.45, 3.9], color=outside, linewidth=1.2, zorder=0)
-            light = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "#999999"}
-            axes.add_patch(FancyArrowPatch((x, 6.9), (x, 5.75), **light))
-        corners = [(5.75, 5.7), (10.65, 5.7), (10.65, 4.3), (5.75, 4.3)]
-        axes.add_patch(Polygon(corners, fill=False))
-        cell = {"facecolor": blue, "edgecolor": "#222222", "zorder": 2}
-        axes.add_patch(Circle((8.2, 1.4), 0.55, **cell))
-        axes.plot([8.2, 8.2], [0.85, 0.1], color=blue, linewidth=2)
-        for x, y, text in (
-            (-0.7, 6.4, "light"),
-            (-0.7, 3.4, "photoreceptors"),
-            (10.6, 3.4, "receptive field: the receptors\nwhose light changes the answer"),
-            (9.1, 1.4, "ganglion cell: adds up its window"),
-            (8.5, 0.35, "to the brain"),
-        ):
-            axes.text(x, y, text, ha="left", va="center", fontsize=FONT_SIZES["label"])
+    axes.set(xlim=(-0.8, 15.6), ylim=(0.1, 7.2), aspect="equal")
+    axes.axis("off")
+    light = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "#999999"}
+    for index in range(15):
+        x, reaches = index + 1.2, 5 <= index < 10  # the ganglion cell
+        color, end = (inside, (8.2, 1.6)) if reaches else (outside, (x, 3.9))
+        axes.add_patch(Ellipse((x, 5.0), 0.55, 1.1, facecolor=color, edgecolor="#555555"))
+        look = {"color": color, "linewidth": 1.6 if reaches else 1.2, "zorder": 0}
+        axes.plot([x, end[0]], [4.45, end[1]], **look)
+        axes.add_patch(FancyArrowPatch((x, 6.9), (x, 5.75), **light))
+    corners = [(5.75, 5.7), (10.65, 5.7), (10.65, 4.3), (5.75, 4.3)]
+    axes.add_patch(Polygon(corners, fill=False))
+    cell = {"facecolor": blue, "edgecolor": "#222222", "zorder": 2}
+    axes.add_patch(Circle((8.2, 1.4), 0.55, **cell))
+    axes.plot([8.2, 8.2], [0.85, 0.1], color=blue, linewidth=2)
+    for x, y, text in (
+        (-0.7, 6.4, "light"),
+        (-0.7, 3.4, "photoreceptors"),
+        (10.6, 3.4, "receptive field: the receptors\nwhose light changes the answer"),
+        (9.1, 1.4, "ganglion cell: adds up its window"),
+        (8.5, 0.35, "to the brain"),
+    ):
+        axes.text(x, y, text, ha="left", va="center", fontsize=FONT_SIZES["label"])
     return figure

@@ -9,13 +9,13 @@ shipped
     `SmallResNet`, known to timm as `coursekit_resnet8` once this folder is imported.
 heads
     `find_head`, `replace_head`, `put_head`, `build_untrained`;
-    `layer_groups`, `LayerGroup`.
+    `layer_groups`.
 states
     From a file of weights to a model: `read_state`, `build_from_state`,
     `build_from_timm_files`.
 clip
-    A CLIP that open_clip opens: `Clip`, `ClipSource`, `find_clip`, `open_clip_source`,
-    `model_configuration`, `CheckedTokenizer`, `TextWarning`.
+    A CLIP that open_clip opens: `Clip`, `open_clip_files`, `model_configuration`,
+    `CheckedTokenizer`, `TextWarning`.
 """
 
 from coursekit.models.blocks import (
@@ -31,14 +31,11 @@ from coursekit.models.classics import build_lenet, build_mlp, build_mlp_of_size,
 from coursekit.models.clip import (
     CheckedTokenizer,
     Clip,
-    ClipSource,
     TextWarning,
-    find_clip,
     model_configuration,
-    open_clip_source,
+    open_clip_files,
 )
 from coursekit.models.heads import (
-    LayerGroup,
     build_untrained,
     find_head,
     layer_groups,
@@ -46,21 +43,15 @@ from coursekit.models.heads import (
     replace_head,
 )
 from coursekit.models.shipped import SmallResNet, coursekit_resnet8
-from coursekit.models.states import (
-    build_from_state,
-    build_from_timm_files,
-    read_state,
-)
+from coursekit.models.states import build_from_state, build_from_timm_files, read_state
 
 __all__ = [
     "BasicBlock",
     "Bottleneck",
     "CheckedTokenizer",
     "Clip",
-    "ClipSource",
     "Inception",
     "InvertedResidual",
-    "LayerGroup",
     "NaiveInception",
     "SmallResNet",
     "SqueezeExcitation",
@@ -74,11 +65,10 @@ __all__ = [
     "build_untrained",
     "build_zfnet",
     "coursekit_resnet8",
-    "find_clip",
     "find_head",
     "layer_groups",
     "model_configuration",
-    "open_clip_source",
+    "open_clip_files",
     "put_head",
     "read_state",
     "replace_head",

@@ -4,8 +4,6 @@ Blocks draw their first weights from torch's global generator, as any layer does
 have torchvision's names where it has the block, so that its weights can be loaded.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,18 +11,14 @@ from torch.nn import functional as F
 from coursekit.errors import SettingsError
 from coursekit.seeds import seeded
 
-__all__ = [
-    "BasicBlock",
-    "Bottleneck",
-    "Inception",
-    "InvertedResidual",
-    "NaiveInception",
-    "SqueezeExcitation",
-    "build_residual",
-]
+
+class _Branches(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the maps of all branches, one behind the other."""
+        return torch.cat([branch(x) for branch in self.children()], dim=1)
 
 
-class NaiveInception(nn.Module):
+class NaiveInception(_Branches):
     """Convolutions of 1x1, 3x3 and 5x5 and a pooling, all on the same maps.
 
     The pooled branch gives back as many channels as came in, so a module can only grow.
@@ -48,12 +42,8 @@ class NaiveInception(nn.Module):
         self.branch_5x5 = _conv_relu(in_channels, n_5x5, kernel=5)
         self.branch_pool = nn.MaxPool2d(3, stride=1, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the maps of all branches, one behind the other."""
-        return torch.cat([branch(x) for branch in self.children()], dim=1)
 
-
-class Inception(nn.Module):
+class Inception(_Branches):
     """The module of GoogLeNet: 1x1 convolutions reduce the channels before the dear ones.
 
     Parameters
@@ -91,7 +81,6 @@ class Inception(nn.Module):
         n_pool: int,
     ) -> None:
         super().__init__()
-        self.out_channels = n_1x1 + n_3x3[1] + n_5x5[1] + n_pool
         self.branch_1x1 = _conv_relu(in_channels, n_1x1, kernel=1)
         self.branch_3x3 = nn.Sequential(
             _conv_relu(in_channels, n_3x3[0], kernel=1), _conv_relu(*n_3x3, kernel=3)
@@ -102,10 +91,6 @@ class Inception(nn.Module):
         self.branch_pool = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1), _conv_relu(in_channels, n_pool, kernel=1)
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the maps of all branches, one behind the other."""
-        return torch.cat([branch(x) for branch in self.children()], dim=1)
 
 
 class BasicBlock(nn.Module):
@@ -203,10 +188,7 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU()
         self.downsample = nn.Identity()
         if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False),
-                nn.BatchNorm2d(out_channels),
-            )
+            self.downsample = _conv_norm(in_channels, out_channels, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the size of `x`, divided by the stride and rounded up."""
@@ -242,19 +224,10 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
         self.expand = nn.Identity()
         if expand_ratio > 1:
-            self.expand = nn.Sequential(
-                nn.Conv2d(in_channels, inside, 1, bias=False),
-                nn.BatchNorm2d(inside),
-                nn.ReLU6(),
-            )
-        self.depthwise = nn.Sequential(
-            nn.Conv2d(inside, inside, 3, stride, padding=1, groups=inside, bias=False),
-            nn.BatchNorm2d(inside),
-            nn.ReLU6(),
-        )
-        self.project = nn.Sequential(
-            nn.Conv2d(inside, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
-        )
+            self.expand = _conv_norm(in_channels, inside, 1, nn.ReLU6())
+        spread = {"stride": stride, "padding": 1, "groups": inside}
+        self.depthwise = _conv_norm(inside, inside, 3, nn.ReLU6(), **spread)
+        self.project = _conv_norm(inside, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the size of `x`, divided by the stride and rounded up."""
@@ -309,7 +282,6 @@ def build_residual(
     skip: bool = True,
     batch_norm: bool = True,
     width: int = 16,
-    in_channels: int = 3,
     init: str = "he",
 ) -> nn.Module:
     """Return a residual network for small images of any size, or the plain one of its depth.
@@ -329,7 +301,6 @@ def build_residual(
     batch_norm : bool, default=True
     width : int, default=16
         Channels of the first stage.
-    in_channels : int, default=3
     init : {"he", "default"}, default="he"
         How the first weights of convolutions are drawn: with variance 2 / fan-in, which
         keeps signals through ReLU alive [2]_, or as PyTorch draws them, with a sixth of it.
@@ -357,15 +328,9 @@ def build_residual(
             f"got {depth}."
         )
         raise SettingsError(msg)
+    n_blocks, kind = (depth - 2) // 6, {"skip": skip, "batch_norm": batch_norm}
     with seeded(seed, "residual"):
-        model = _ResidualNet(
-            (depth - 2) // 6,
-            n_classes,
-            width,
-            in_channels,
-            skip=skip,
-            batch_norm=batch_norm,
-        )
+        model = _ResidualNet(n_blocks, n_classes, width, **kind)
         for layer in model.modules() if init == "he" else ():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -377,22 +342,16 @@ def build_residual(
 class _ResidualNet(nn.Module):
     """Named as widely shared weights for CIFAR-10 are: ``layer1.0.conv1`` ... ``linear``."""
 
-    def __init__(
-        self, n_blocks: int, n_classes: int, width: int, in_channels: int, **kind: bool
-    ) -> None:
+    def __init__(self, n_blocks: int, n_classes: int, width: int, **kind: bool) -> None:
         super().__init__()
         batch_norm = kind["batch_norm"]
 
-        def stage(n_inputs: int, n_outputs: int, stride: int) -> nn.Sequential:
-            shapes: Sequence = [(n_inputs, stride)] + [(n_outputs, 1)] * (n_blocks - 1)
-            return nn.Sequential(
-                *(
-                    BasicBlock(n, n_outputs, stride=s, shortcut="pad", **kind)
-                    for n, s in shapes
-                )
-            )
+        def stage(n_in: int, n_out: int, stride: int) -> nn.Sequential:
+            first = BasicBlock(n_in, n_out, stride=stride, shortcut="pad", **kind)
+            others = [BasicBlock(n_out, n_out, **kind) for _ in range(n_blocks - 1)]
+            return nn.Sequential(first, *others)
 
-        self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=not batch_norm)
+        self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=not batch_norm)
         self.bn1 = nn.BatchNorm2d(width) if batch_norm else nn.Identity()
         self.relu = nn.ReLU()
         self.layer1 = stage(width, width, 1)
@@ -426,3 +385,10 @@ class _PaddedShortcut(nn.Module):
 def _conv_relu(in_channels: int, out_channels: int, *, kernel: int) -> nn.Sequential:
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
     return nn.Sequential(conv, nn.ReLU())
+
+
+def _conv_norm(
+    n_in: int, n_out: int, kernel: int, *after: nn.Module, **how: int
+) -> nn.Module:
+    conv = nn.Conv2d(n_in, n_out, kernel, bias=False, **how)
+    return nn.Sequential(conv, nn.BatchNorm2d(n_out), *after)

@@ -13,8 +13,6 @@ from torch import nn
 from coursekit.errors import SettingsError
 from coursekit.seeds import seeded
 
-__all__ = ["build_lenet", "build_mlp", "build_mlp_of_size", "build_zfnet"]
-
 
 def build_mlp(
     input_shape: Sequence[int], hidden_sizes: Sequence[int], n_classes: int, *, seed: int

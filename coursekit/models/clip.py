@@ -6,25 +6,15 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from coursekit.errors import SettingsError
 from coursekit.models.states import read_state
-
-__all__ = [
-    "CheckedTokenizer",
-    "Clip",
-    "ClipSource",
-    "TextWarning",
-    "find_clip",
-    "model_configuration",
-    "open_clip_source",
-]
 
 _CONFIG = "open_clip_config.json"
 _MOST_NAMED = 5
@@ -61,18 +51,11 @@ class CheckedTokenizer:
             raise AttributeError(name)
         return getattr(self.tokenizer, name)
 
-    def __repr__(self) -> str:
-        kind = "words" if self.is_word_level else "parts of words"
-        return f"CheckedTokenizer({kind}, {self.context_length} tokens a text)"
-
     def __call__(
         self, texts: str | Sequence[str], context_length: int | None = None
     ) -> Tensor:
         """Return the tokens, (n_texts, context_length); a `TextWarning` says what is lost."""
         texts = [texts] if isinstance(texts, str) else list(texts)
-        if not all(isinstance(text, str) for text in texts):
-            msg = f"A tokenizer reads texts, got {texts!r:.80}."
-            raise SettingsError(msg)
         unknown = self.find_unknown(texts)
         if unknown:
             more = f" and {len(unknown) - _MOST_NAMED} more" * (len(unknown) > _MOST_NAMED)
@@ -116,105 +99,68 @@ class Clip(NamedTuple):
     tokenizer: CheckedTokenizer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClipSource:
-    """Arguments of ``open_clip.create_model_and_transforms`` and of ``get_tokenizer``."""
-
-    model: dict[str, Any]
-    tokenizer: dict[str, Any]
-
-
-def find_clip(path: str | Path, *, architecture: str) -> ClipSource:
-    """Return how to open a folder as open_clip writes it, or a file of weights.
+def open_clip_files(path: str | Path, *, architecture: str) -> Clip:
+    """Return model (in evaluation mode), preprocess and tokenizer, opened by open_clip.
 
     Parameters
     ----------
     path : path-like
         A folder holds ``open_clip_config.json`` and weights (and, for a tokenizer of its own,
-        ``words.txt.gz``).
+        ``words.txt.gz``); a file holds weights alone.
     architecture : str
         Of a file of weights, such as ``"ViT-B-32-quickgelu"``.
 
     Raises
     ------
     SettingsError
-        If there is no such file or folder, or one without configuration or weights.
+        If something is missing, does not fit the architecture, or cannot be read.
     """
+    import open_clip
+
+    import coursekit.models.shipped  # noqa: F401 - tells timm of the course's net
+
     path = Path(path).expanduser().absolute()
-    if path.is_file():
-        options: dict[str, Any] = {"model_name": architecture, "pretrained": str(path)}
-        if _is_torchscript(path):
-            options["weights_only"] = False
-        return ClipSource(model=options, tokenizer={"model_name": architecture})
+    is_file, words = path.is_file(), path / "words.txt.gz"
     endings = (".safetensors", ".bin", ".pth")
-    if not (path / _CONFIG).is_file() or not any(
-        file.suffix in endings for file in path.iterdir()
+    if not is_file and not (
+        (path / _CONFIG).is_file()
+        and any(file.suffix in endings for file in path.iterdir())
     ):
         msg = (
             f"There is no CLIP at {path}. It is a folder with {_CONFIG} and weights "
             f"(*.safetensors), or a file with the weights of {architecture}."
         )
         raise SettingsError(msg)
-    name, words = f"local-dir:{path}", path / "words.txt.gz"
-    tokenizer = {"bpe_path": str(words)} if words.is_file() else {}
-    return ClipSource(
-        model={"model_name": name}, tokenizer={"model_name": name, **tokenizer}
-    )
-
-
-def open_clip_source(source: ClipSource) -> Clip:
-    """Return model (in evaluation mode), preprocess and tokenizer, opened by open_clip.
-
-    Raises
-    ------
-    SettingsError
-        If the weights do not fit the architecture, or cannot be read.
-    """
-    import open_clip
-
-    import coursekit.models.shipped  # noqa: F401 - tells timm of the course's net
-
-    options = dict(source.model)
-    path = options.pop("pretrained", None)
-    options.pop("weights_only", None)
+    name = architecture if is_file else f"local-dir:{path}"
     try:
         with _quiet():
-            model, _, preprocess = open_clip.create_model_and_transforms(**options)
-        if path is not None:
-            model.load_state_dict(_read(Path(path), model))
+            model, _, preprocess = open_clip.create_model_and_transforms(name)
+        if is_file:
+            model.load_state_dict(_read(path, model))
     except (RuntimeError, ValueError, OSError, KeyError) as error:
-        what = options["model_name"].removeprefix("local-dir:")
         msg = (
-            f"{path or what} does not hold what {'its configuration' if path is None else what}"
+            f"{path} does not hold what {architecture if is_file else 'its configuration'}"
             f" needs: {' '.join(str(error).split())[:300]}. Take weights and configuration of "
             "one and the same model."
         )
         raise SettingsError(msg) from error
     model.pretrained_cfg = model_configuration(model)
-    tokenizer = open_clip.get_tokenizer(**source.tokenizer)
-    is_word_level = "bpe_path" in source.tokenizer
-    return Clip(
-        model.eval(), preprocess, CheckedTokenizer(tokenizer, is_word_level=is_word_level)
-    )
+    own_words = {"bpe_path": str(words)} if words.is_file() else {}
+    tokenizer = open_clip.get_tokenizer(name, **own_words)
+    checked = CheckedTokenizer(tokenizer, is_word_level=words.is_file())
+    return Clip(model.eval(), preprocess, checked)
 
 
 def model_configuration(model: nn.Module) -> dict[str, Any]:
     """Return which images a model of open_clip wants, in timm's words."""
     wants = getattr(getattr(model, "visual", None), "preprocess_cfg", None)
     if wants is None:
-        msg = (
-            f"A model of open_clip is needed, got {type(model).__name__}. Make one by "
-            "course.clip() or open_clip.create_model_and_transforms."
-        )
+        msg = f"A model of open_clip is needed, got {type(model).__name__}: use course.clip()."
         raise SettingsError(msg)
-    size = wants["size"]
-    height, width = (size, size) if isinstance(size, int) else size
-    return {
-        "input_size": (3, height, width),
-        "mean": tuple(wants["mean"]),
-        "std": tuple(wants["std"]),
-        "interpolation": wants["interpolation"],
-    }
+    height, width = np.broadcast_to(wants["size"], 2).tolist()
+    mean, std = tuple(wants["mean"]), tuple(wants["std"])
+    look = {"mean": mean, "std": std, "interpolation": wants["interpolation"]}
+    return {"input_size": (3, height, width), **look}
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -1,25 +1,15 @@
 """The head of a classifier: find it, replace it; and the groups of layers before it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import seeded
-
-__all__ = [
-    "LayerGroup",
-    "build_untrained",
-    "find_head",
-    "layer_groups",
-    "other_heads",
-    "put_head",
-    "replace_head",
-]
 
 _USUAL_NAMES = ("fc", "classifier", "head", "heads")
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # these, not their subclasses
@@ -52,7 +42,6 @@ def find_head(model: nn.Module) -> str:
     >>> find_head(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)))
     '2'
     """
-    why = ""
     for name, is_whole in _places(model):
         part = model.get_submodule(name)
         if layers := [n for n, layer in part.named_modules() if _is_head_layer(layer)]:
@@ -63,11 +52,9 @@ def find_head(model: nn.Module) -> str:
             return next(
                 (n for n in around if isinstance(model.get_submodule(n), _Head)), own
             )
-        why = why or f"its {name!r} is {type(part).__name__}"
     msg = (
         "A head is a linear layer or a 1x1 convolution that makes the logits, but "
-        f"{type(model).__name__} has none that can be found: "
-        f"{why or 'its last layer with weights is neither'}."
+        f"{type(model).__name__} has none that can be found. Was it taken off already?"
     )
     raise SettingsError(msg)
 
@@ -77,18 +64,13 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
 
     The latter are the last head layers of children called ``aux...``, with as many outputs.
     """
-    n_classes = _head_size(model.get_submodule(name))[1]
     found = [other for other in _configured_heads(model) if other != name]
     for child, part in model.named_children():
         if child.lower().startswith("aux"):
             inner = [n for n, layer in part.named_modules() if _is_head_layer(layer)]
             found += [f"{child}.{n}".strip(".") for n in inner[-1:]]
-    return [
-        other
-        for other in found
-        if _head_layers(part := model.get_submodule(other))
-        and _head_size(part)[1] == n_classes
-    ]
+    sizes = {other: _head_size(model.get_submodule(other)) for other in (name, *found)}
+    return [other for other in found if sizes[other][1] == sizes[name][1]]
 
 
 def _places(model: nn.Module) -> Iterator[tuple[str, bool]]:
@@ -138,7 +120,7 @@ def _head_layers(head: nn.Module) -> list[nn.Module]:
 def _head_size(head: nn.Module) -> tuple[int, int]:
     """Return the numbers of features and of classes of a head of one or several layers."""
     layers = _head_layers(head)  # their weights are (outputs, inputs, ...)
-    return layers[0].weight.shape[1], layers[-1].weight.shape[0]
+    return (layers[0].weight.shape[1], layers[-1].weight.shape[0]) if layers else (0, 0)
 
 
 # --- replace ------------------------------------------------------------------------------
@@ -157,11 +139,8 @@ def replace_head(model: nn.Module, n_classes: int, *, seed: int) -> nn.Module:
     >>> replace_head(old, 3, seed=0)[2]
     Linear(in_features=4, out_features=3, bias=True)
     """
-    if n_classes < 1:
-        msg = f"A head has at least one class, got n_classes={n_classes}."
-        raise SettingsError(msg)
     name = find_head(model)
-    n_before, changed = _head_size(model.get_submodule(name))[1], _copy(model)
+    n_before, changed = _head_size(model.get_submodule(name))[1], deepcopy(model)
     for index, other in enumerate(other_heads(model, name)):
         with seeded(seed, "other head", index):
             changed = _with_part(changed, other, _like(changed, other, n_classes))
@@ -189,15 +168,9 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
     ------
     ShapeError
         If `head` wants another number of features than the model has there.
-    SettingsError
-        If one of both heads is not linear.
     """
     name = find_head(model)
     old = model.get_submodule(name)
-    for place, one in (("head", head), (repr(name), old)):
-        if not any(isinstance(layer, nn.Linear) for layer in _head_layers(one)):
-            msg = f"put_head is for heads of linear layers, but {place} is {one!r:.200}."
-            raise SettingsError(msg)
     (n_features, n_classes), (n_given, n_before) = _head_size(head), _head_size(old)
     if n_features != n_given:
         msg = (
@@ -205,11 +178,11 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
             f"{type(model).__name__} is given {n_given}. Embed with this model first."
         )
         raise ShapeError(msg)
-    new = _copy(head).to(_head_layers(old)[0].weight)
+    new = deepcopy(head).to(_head_layers(old)[0].weight)
     if not _is_head_layer(new):
         layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
         new = _Head(OrderedDict(layers))
-    changed = _copy(model)
+    changed = deepcopy(model)
     _tell_n_classes(changed, name, n_before, n_classes)
     return _with_part(changed, name, new.train(old.training))
 
@@ -222,7 +195,7 @@ def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
     SettingsError
         If a parameter belongs to a layer that cannot draw it.
     """
-    fresh = _copy(model).requires_grad_(True)
+    fresh = deepcopy(model).requires_grad_(True)
     drawn: set[int] = set()
     with seeded(seed, "untrained"):
         for layer in fresh.modules():
@@ -238,21 +211,6 @@ def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
         )
         raise SettingsError(msg)
     return fresh
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    """Return a copy, also of a model that keeps results of its last run with their gradients.
-
-    LeViT keeps its attention biases, and many a model of one's own its last maps. PyTorch does
-    not copy these; the copy has them without gradients.
-    """
-    memo: dict[int, Any] = {}
-    for held in [one for layer in model.modules() for one in vars(layer).values()]:
-        values: Iterable = held.values() if isinstance(held, dict) else [held]
-        for value in held if isinstance(held, list | tuple) else values:
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
-    return deepcopy(model, memo)
 
 
 def _like(model: nn.Module, name: str, n_classes: int) -> nn.Module:

@@ -11,13 +11,9 @@ from typing import Any
 from timm.layers import create_classifier
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from coursekit.assets import data_folder
-from coursekit.errors import SettingsError
 from coursekit.models.blocks import BasicBlock
-
-__all__ = ["SmallResNet", "coursekit_resnet8"]
 
 WEIGHTS = "weights/coursekit_resnet8.shapes.safetensors"
 
@@ -31,10 +27,6 @@ class SmallResNet(nn.Module):
         Logits; 0 leaves the head out, so that the net gives embeddings.
     in_chans : int, default=3
         Channels of the images.
-    global_pool : str, default="avg"
-        ``"avg"``, ``"max"`` or another of timm's; ``""`` leaves the maps as they are.
-    drop_rate : float, default=0.0
-        Dropout before the head.
     stem_width : int, default=24
         Filters of the first convolution, 5 x 5 with stride 2.
     widths : sequence of int, default=(32, 64, 112)
@@ -53,14 +45,12 @@ class SmallResNet(nn.Module):
         self,
         num_classes: int = 18,
         in_chans: int = 3,
-        global_pool: str = "avg",
-        drop_rate: float = 0.0,
         stem_width: int = 24,
         widths: Sequence[int] = (32, 64, 112),
     ) -> None:
         super().__init__()
-        self.num_classes, self.in_chans = num_classes, in_chans
-        self.drop_rate, self.num_features = drop_rate, widths[-1]
+        self.in_chans = in_chans
+        self.num_features = self.head_hidden_size = widths[-1]
         self.stem = _Stem(in_chans, stem_width)
         sizes = [stem_width, *widths]
         self.stages = nn.Sequential(
@@ -71,7 +61,7 @@ class SmallResNet(nn.Module):
             {"num_chs": n_channels, "reduction": 2 ** (number + 1), "module": name}
             for number, (n_channels, name) in enumerate(zip(sizes, names, strict=True))
         ]
-        self.reset_classifier(num_classes, global_pool)
+        self.reset_classifier(num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -80,17 +70,10 @@ class SmallResNet(nn.Module):
         """Return the head, or its name; ``nn.Identity`` where there are no classes."""
         return "fc" if name_only else self.fc
 
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+    def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:
         """Put a new head in place of the old one; 0 classes leave it out."""
-        if num_classes < 0:
-            msg = f"num_classes is 0 (no head) or more, got {num_classes}."
-            raise SettingsError(msg)
-        self.num_classes = num_classes
-        pool = self.global_pool.pool_type if global_pool is None else global_pool
-        self.global_pool, self.fc = create_classifier(
-            self.num_features, num_classes, pool_type=pool
-        )
-        self.head_hidden_size = self.num_features * self.global_pool.feat_mult()
+        self.num_classes, width = num_classes, self.num_features
+        self.global_pool, self.fc = create_classifier(width, num_classes, global_pool)
         self.global_pool.train(self.training)
         self.fc.train(self.training).to(self.stem.conv.weight)
 
@@ -104,53 +87,16 @@ class SmallResNet(nn.Module):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return logits of maps from `forward_features`, or what feeds the head."""
-        x = F.dropout(self.global_pool(x), p=self.drop_rate, training=self.training)
+        x = self.global_pool(x)
         return x if pre_logits else self.fc(x)
 
-    def forward_intermediates(
-        self,
-        x: Tensor,
-        indices: int | Sequence[int] | None = None,
-        norm: bool = False,  # noqa: ARG002 - timm's; the maps are normalized already
-        stop_early: bool = False,
-        output_fmt: str = "NCHW",
-        intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Return the maps after chosen depths, as timm's models do.
-
-        Parameters
-        ----------
-        x : Tensor of shape (B, in_chans, H, W)
-        indices : int or sequence of int, optional
-            The last so many depths, or these; all where nothing is said. Depth 0 is the stem.
-        norm, output_fmt
-            What timm may say; one of each is possible here.
-        stop_early : bool, default=False
-            Whether to leave out the blocks after the last chosen depth.
-        intermediates_only : bool, default=False
-            Whether the last maps are left out of the result.
-        """
-        if output_fmt != "NCHW":
-            msg = f'output_fmt is "NCHW" for a convolutional net, got {output_fmt!r}.'
-            raise SettingsError(msg)
-        steps = [self.stem, *self.stages]
-        depths = range(len(steps))
-        chosen = range(-indices, 0) if isinstance(indices, int) else indices
-        try:
-            taken = list(depths) if chosen is None else [depths[i] for i in chosen]
-            last = max(taken)
-        except (IndexError, ValueError) as error:
-            msg = (
-                f"indices counts the last of the {len(steps)} depths or lists some of 0 to "
-                f"{len(steps) - 1}, got {indices!r}."
-            )
-            raise SettingsError(msg) from error
+    def forward_intermediates(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the last maps, and those after every depth; the first is the stem."""
         maps = []
-        for depth, step in enumerate(steps[: last + 1] if stop_early else steps):
+        for step in [self.stem, *self.stages]:
             x = step(x)
-            if depth in taken:
-                maps.append(x)
-        return maps if intermediates_only else (x, maps)
+            maps.append(x)
+        return x, maps
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of shape (B, num_classes), for normalized images of any size."""
@@ -170,23 +116,11 @@ class _Stem(nn.Module):
         return self.relu(self.bn(self.conv(x)))
 
 
-default_cfgs = generate_default_cfgs(
-    {
-        "coursekit_resnet8.shapes": {
-            "file": str(data_folder() / WEIGHTS),
-            "num_classes": 18,
-            "input_size": (3, 32, 32),
-            "pool_size": (2, 2),
-            "crop_pct": 1.0,
-            "interpolation": "bilinear",
-            "mean": (0.5, 0.5, 0.5),
-            "std": (0.25, 0.25, 0.25),
-            "first_conv": "stem.conv",
-            "classifier": "fc",
-            "license": "cc-by-4.0",
-        },
-    }
-)
+_SHAPES = {"input_size": (3, 32, 32), "pool_size": (2, 2), "crop_pct": 1.0}
+_SHAPES |= {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "interpolation": "bilinear"}
+_SHAPES |= {"num_classes": 18, "first_conv": "stem.conv", "classifier": "fc"}
+_SHAPES |= {"file": str(data_folder() / WEIGHTS), "license": "cc-by-4.0"}
+default_cfgs = generate_default_cfgs({"coursekit_resnet8.shapes": _SHAPES})
 
 
 @register_model

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError
 from coursekit.models.heads import find_head
 
-__all__ = ["build_from_state", "build_from_timm_files", "read_state"]
-
 _OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 _REMEDY = "Name the architecture that they are for, as in resnet18:net.pth."
@@ -104,16 +102,11 @@ def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
     if name != _OWN:
         wants = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         (crop,), (resize,) = wants.crop_size, wants.resize_size
-        model.pretrained_cfg = {
-            "architecture": name,
-            "input_size": (3, crop, crop),
-            "crop_pct": crop / resize,
-            "interpolation": wants.interpolation.value,
-            "mean": tuple(wants.mean),
-            "std": tuple(wants.std),
-            "num_classes": n_classes,
-            "classifier": head,
-        }
+        of_images = {"input_size": (3, crop, crop), "crop_pct": crop / resize}
+        of_images |= {"interpolation": wants.interpolation.value}
+        of_images |= {"mean": tuple(wants.mean), "std": tuple(wants.std)}
+        of_net = {"architecture": name, "num_classes": n_classes, "classifier": head}
+        model.pretrained_cfg = of_net | of_images
     return model.eval()
 
 
@@ -193,33 +186,29 @@ def _is_state(held: Any) -> bool:
 
 
 def _check_fits(name: str, wanted: Mapping, state: Mapping) -> None:
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}  # new in 0.4
+    # Counters of batches are new in torch 0.4.
+    missing = [
+        k for k in wanted if k not in state and not k.endswith("num_batches_tracked")
+    ]
     shapes = {
-        key: (tuple(v.shape), tuple(wanted[key].shape))
-        for key, v in state.items()
-        if key in wanted
+        k: (tuple(v.shape), tuple(wanted[k].shape)) for k, v in state.items() if k in wanted
     }
     told = {
-        "missing": [key for key in wanted if key not in state and key not in counters],
+        "missing": missing,
         "not in it": [key for key in state if key not in wanted],
         "of another shape": [f"{k} {a} for {b}" for k, (a, b) in shapes.items() if a != b],
     }
     if any(told.values()):
-        words = "; ".join(
-            f"{what}: {', '.join(keys[:4])}" for what, keys in told.items() if keys
-        )
-        msg = f"These weights do not fit {name}: {words}. {_REMEDY}"
+        words = [f"{what}: {', '.join(keys[:4])}" for what, keys in told.items() if keys]
+        msg = f"These weights do not fit {name}: {'; '.join(words)}. {_REMEDY}"
         raise SettingsError(msg)
 
 
 def _build(name: str, state: Mapping, device: str, **options: Any) -> nn.Module:
     if name in {"googlenet", "inception_v3"}:
-        helpers = (
-            "aux",
-            "AuxLogits",
-        )  # heads that help training, left out where it is used
-        options["init_weights"] = False
-        options["aux_logits"] = any(key.startswith(helpers) for key in state)
+        # Heads that help training are left out of files for use.
+        has_helpers = any(key.startswith(("aux", "AuxLogits")) for key in state)
+        options |= {"init_weights": False, "aux_logits": has_helpers}
     with torch.device(device):
         if name == _OWN:
             return timm.create_model(name, **options)

@@ -306,10 +306,9 @@ def test_the_real_clip_is_built_as_its_weights_were_trained(real, monkeypatch, t
     found = []
     monkeypatch.setattr(roles, "fetch", lambda name: tmp_path / name)
     monkeypatch.setattr(
-        "coursekit.models.find_clip",
+        "coursekit.models.open_clip_files",
         lambda path, *, architecture: found.append((path, architecture)),
     )
-    monkeypatch.setattr("coursekit.models.open_clip_source", lambda source: source)
     course.clip()
     assert found == [(tmp_path / "clip-vit-b-32", "ViT-B-32-quickgelu")]
 

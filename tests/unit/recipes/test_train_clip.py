@@ -10,7 +10,7 @@ from coursekit import course
 from coursekit.cli.train import RECIPES
 from coursekit.datasets import HELD_OUT_PAIRS
 from coursekit.errors import SettingsError
-from coursekit.models import find_clip, open_clip_source
+from coursekit.models import open_clip_files
 from coursekit.recipes import ClipRecipe, clip, train_clip
 from coursekit.recipes.clip import draw_pairs, measure_clip
 
@@ -50,7 +50,7 @@ def test_what_is_written_opens_by_the_librarys_own_calls(made):
     tokenizer = open_clip.get_tokenizer(
         f"local-dir:{folder}", bpe_path=str(folder / "words.txt.gz")
     )
-    opened = open_clip_source(find_clip(folder, architecture="ViT-B-32-quickgelu"))
+    opened = open_clip_files(folder, architecture="ViT-B-32-quickgelu")
     text = ["a small red star on a striped background"]
     with torch.no_grad():
         expected = opened.model.encode_text(opened.tokenizer(text))
@@ -117,7 +117,7 @@ def test_a_caption_that_is_true_of_another_picture_does_not_count(made, monkeypa
         lambda *, ignore, **_: seen.append(ignore.clone()) or torch.zeros(()),
     )
     folder = made[0][1].parent
-    model, _, tokenizer = open_clip_source(find_clip(folder, architecture=""))
+    model, _, tokenizer = open_clip_files(folder, architecture="")
     loss = clip._CaptionLoss(model, tokenizer.tokenizer, seed=0)
     star, disc = (clip.ATTRIBUTES["shape"].index(name) for name in ("star", "disc"))
     numbers = torch.tensor([[star, 0, 0, 0], [star, 0, 1, 0], [disc, 0, 0, 0]])
