@@ -21,62 +21,51 @@ _LOGITS = torch.tensor([[4.0, 1, 2, 3], [1, 3, 4, 2], [2, 1, 3, 9], [1, 4, 3, 2]
 _LABELS = torch.tensor([3, 2, 1, 0])  # ranks 2, 1, 4, 4
 _ONE, _TWO = (_LOGITS[:1], _LABELS[:1]), (_LOGITS[:2], _LABELS[:2])
 
-_top_k_error = Exercise(
-    "02.1 top-k error",
-    "top_k_error(logits, labels, k)",
-    cases=[
-        ((*_ONE, 1), 1.0, "The only label is not the one with the largest logit."),
-        ((*_ONE, 2), 0.0, "The only label has the second largest logit of its image."),
-        ((*_TWO, 1), 0.5, "One image of two is wrong."),
-        ((_LOGITS, _LABELS, 2), 0.5, "A label is found if it is among the k largest."),
-        ((_LOGITS, _LABELS, 3), 0.5, "The other two labels have the smallest logits."),
-        ((_LOGITS, _LABELS, 4), 0.0, "Among all classes every label is found."),
-        ((_LOGITS - 10, _LABELS, 1), 0.75, "Logits may be negative: only their order counts."),
-    ],
-    mistakes={
-        "That is the share that is right. An error counts the others.":
-            lambda x, y, k: 1 - _error(x, y, k),
-        "That is in percent. Here an error is a share, between 0 and 1.":
-            lambda x, y, k: 100 * _error(x, y, k),
-        "That is a number of images. Divide by how many there are.":
-            lambda x, y, k: len(y) * _error(x, y, k),
-        "An image has one label, so at most one of its k guesses can be right: average over "
-        "the images.":
-            lambda x, y, k: 1 - (1 - _error(x, y, k)) / k,
-        "k is not used yet: a label is found if it is among the k largest.":
-            lambda x, y, k: _error(x, y, 1),
-        "Those are the k smallest logits of an image. Which are the best guesses?":
-            lambda x, y, k: _error(-x, y, k),
-    },
-)
+_top_k_error = Exercise("02.1 top-k error", "top_k_error(logits, labels, k)", [
+    ((*_ONE, 1), 1.0, "The only label is not the one with the largest logit."),
+    ((*_ONE, 2), 0.0, "The only label has the second largest logit of its image."),
+    ((*_TWO, 1), 0.5, "One image of two is wrong."),
+    ((_LOGITS, _LABELS, 2), 0.5, "A label is found if it is among the k largest."),
+    ((_LOGITS, _LABELS, 3), 0.5, "The other two labels have the smallest logits."),
+    ((_LOGITS, _LABELS, 4), 0.0, "Among all classes every label is found."),
+    ((_LOGITS - 10, _LABELS, 1), 0.75, "Logits may be negative: only their order counts."),
+], {
+    "That is the share that is right. An error counts the others.":
+        lambda x, y, k: 1 - _error(x, y, k),
+    "That is in percent. Here an error is a share, between 0 and 1.":
+        lambda x, y, k: 100 * _error(x, y, k),
+    "That is a number of images. Divide by how many there are.":
+        lambda x, y, k: len(y) * _error(x, y, k),
+    "An image has one label, so at most one of its k guesses can be right: average over "
+    "the images.": lambda x, y, k: 1 - (1 - _error(x, y, k)) / k,
+    "k is not used yet: a label is found if it is among the k largest.":
+        lambda x, y, k: _error(x, y, 1),
+    "Those are the k smallest logits of an image. Which are the best guesses?":
+        lambda x, y, k: _error(-x, y, k),
+})
 
 _UNEVEN = "No whole number of these layers sees exactly that: raise ValueError there."
 
 _stacked_kernels = Exercise(
-    "02.2 stacked kernels",
-    "stacked_kernels(field, channels, kernel=3)",
-    cases=[
-        ((3, 1, 3), (1, 9), "One 3x3 layer sees 3 x 3 pixels and has nine weights."),
-        ((5, 1, 3), (2, 18), "How many pixels does each layer add to the field?"),
-        ((7, 1, 3), (3, 27), "One 7x7 kernel has 49 weights: how many have three 3x3?"),
-        ((5, 2, 3), (2, 72), "Each filter reads every channel: C in and C out."),
-        ((9, 1, 5), (2, 50), "The kernel of the stack need not be 3x3."),
-        ((11, 64, 3), (5, 184320), "Everything at once."),
-        ((4, 1, 3), ValueError, _UNEVEN),
-        ((7, 1, 5), ValueError, _UNEVEN),
-    ],
-    mistakes={
-        "Neighboring windows overlap: the first layer sees its kernel, each other layer adds "
-        "less than that.":
-            lambda f, c, k: (-(-f // k), -(-f // k) * k * k * c * c),
-        "Each filter reads every channel, and there are as many filters as channels.":
-            lambda f, c, k: ((f - 1) // (k - 1), (f - 1) // (k - 1) * k * k * c),
-        "Those are the weights of one layer. How many layers are there?":
-            lambda f, c, k: ((f - 1) // (k - 1), k * k * c * c),
-        "Those are the weights of one large kernel. Count those of the stack.":
-            lambda f, c, k: ((f - 1) // (k - 1), f * f * c * c),
-    },
-)
+    "02.2 stacked kernels", "stacked_kernels(field, channels, kernel=3)", [
+    ((3, 1, 3), (1, 9), "One 3x3 layer sees 3 x 3 pixels and has nine weights."),
+    ((5, 1, 3), (2, 18), "How many pixels does each layer add to the field?"),
+    ((7, 1, 3), (3, 27), "One 7x7 kernel has 49 weights: how many have three 3x3?"),
+    ((5, 2, 3), (2, 72), "Each filter reads every channel: C in and C out."),
+    ((9, 1, 5), (2, 50), "The kernel of the stack need not be 3x3."),
+    ((11, 64, 3), (5, 184320), "Everything at once."),
+    ((4, 1, 3), ValueError, _UNEVEN),
+    ((7, 1, 5), ValueError, _UNEVEN),
+], {
+    "Neighboring windows overlap: the first layer sees its kernel, each other layer adds "
+    "less than that.": lambda f, c, k: (-(-f // k), -(-f // k) * k * k * c * c),
+    "Each filter reads every channel, and there are as many filters as channels.":
+        lambda f, c, k: ((f - 1) // (k - 1), (f - 1) // (k - 1) * k * k * c),
+    "Those are the weights of one layer. How many layers are there?":
+        lambda f, c, k: ((f - 1) // (k - 1), k * k * c * c),
+    "Those are the weights of one large kernel. Count those of the stack.":
+        lambda f, c, k: ((f - 1) // (k - 1), f * f * c * c),
+})
 
 
 def _weights(n_in: int, a: int, b: tuple[int, int], c: tuple[int, int], pool: int) -> int:
@@ -85,56 +74,45 @@ def _weights(n_in: int, a: int, b: tuple[int, int], c: tuple[int, int], pool: in
 
 
 _inception_size = Exercise(
-    "02.3 inception channels",
-    "inception_size(in_channels, n_1x1, n_3x3, n_5x5, n_pool)",
-    cases=[
-        ((1, 1, (1, 1), (1, 1), 1), (4, 38), "One filter everywhere: four maps come out."),
-        ((1, 2, (3, 4), (5, 6), 7), (19, 875), "What is joined at the end of the branches?"),
-        ((8, 2, (3, 4), (5, 6), 7), (19, 994), "Which layers read what comes in?"),
-        ((192, 64, (96, 128), (16, 32), 32), (256, 163328), "Inception (3a) of GoogLeNet."),
-    ],
-    mistakes={
-        "The reductions are read by the next layer only; they do not leave the module.":
-            lambda i, a, b, c, p: (a + sum(b) + sum(c) + p, _weights(i, a, b, c, p)),
-        "After the 1x1 reduction, how many channels does the large kernel read?":
-            lambda i, a, b, c, p: (
-                a + b[1] + c[1] + p, i * (a + b[0] + 9 * b[1] + c[0] + 25 * c[1] + p)
-            ),
-        "The pooling has no weights, but the 1x1 convolution after it does.":
-            lambda i, a, b, c, p: (a + b[1] + c[1] + p, _weights(i, a, b, c, 0)),
-        "The 1x1 reductions have weights too.":
-            lambda i, a, b, c, p: (
-                a + b[1] + c[1] + p, i * (a + p) + 9 * b[0] * b[1] + 25 * c[0] * c[1]
-            ),
-        "The pooled branch is joined as well.":
-            lambda i, a, b, c, p: (a + b[1] + c[1], _weights(i, a, b, c, p)),
-    },
-)
+    "02.3 inception channels", "inception_size(in_channels, n_1x1, n_3x3, n_5x5, n_pool)", [
+    ((1, 1, (1, 1), (1, 1), 1), (4, 38), "One filter everywhere: four maps come out."),
+    ((1, 2, (3, 4), (5, 6), 7), (19, 875), "What is joined at the end of the branches?"),
+    ((8, 2, (3, 4), (5, 6), 7), (19, 994), "Which layers read what comes in?"),
+    ((192, 64, (96, 128), (16, 32), 32), (256, 163328), "Inception (3a) of GoogLeNet."),
+], {
+    "The reductions are read by the next layer only; they do not leave the module.":
+        lambda i, a, b, c, p: (a + sum(b) + sum(c) + p, _weights(i, a, b, c, p)),
+    "After the 1x1 reduction, how many channels does the large kernel read?":
+        lambda i, a, b, c, p: (
+            a + b[1] + c[1] + p, i * (a + b[0] + 9 * b[1] + c[0] + 25 * c[1] + p)),
+    "The pooling has no weights, but the 1x1 convolution after it does.":
+        lambda i, a, b, c, p: (a + b[1] + c[1] + p, _weights(i, a, b, c, 0)),
+    "The 1x1 reductions have weights too.": lambda i, a, b, c, p: (
+            a + b[1] + c[1] + p, i * (a + p) + 9 * b[0] * b[1] + 25 * c[0] * c[1]),
+    "The pooled branch is joined as well.":
+        lambda i, a, b, c, p: (a + b[1] + c[1], _weights(i, a, b, c, p)),
+})
 
 _separable_share = Exercise(
-    "02.5 separable savings",
-    "separable_share(in_channels, out_channels, kernel)",
-    cases=[
-        ((1, 1, 3), 10 / 9, "Nine for the depthwise part, one for the 1x1, against nine."),
-        ((2, 1, 3), 20 / 18, "Both parts read both channels."),
-        ((1, 2, 3), 11 / 18, "The depthwise part is done once, however many come out."),
-        ((64, 64, 3), 1 / 64 + 1 / 9, "As in a middle layer of MobileNet."),
-        ((32, 64, 5), 1 / 64 + 1 / 25, "With a larger kernel it saves more."),
-        ((16, 8, 1), 1.125, "With a 1x1 kernel there is nothing to save."),
-    ],
-    mistakes={
-        "That is how many times more the standard one takes. Turn the fraction over.":
-            lambda i, o, k: 1 / (1 / o + 1 / k**2),
-        "That is what is saved. Asked is what is left of the work.":
-            lambda i, o, k: 1 - (1 / o + 1 / k**2),
-        "The 1x1 convolution after the depthwise one has to be paid too.":
-            lambda i, o, k: 1 / o,
-        "The depthwise convolution before the 1x1 one has to be paid too.":
-            lambda i, o, k: 1 / k**2,
-        "Which number of channels cancels, the one that comes in or the one that goes out?":
-            lambda i, o, k: 1 / i + 1 / k**2,
-    },
-)
+    "02.5 separable savings", "separable_share(in_channels, out_channels, kernel)", [
+    ((1, 1, 3), 10 / 9, "Nine for the depthwise part, one for the 1x1, against nine."),
+    ((2, 1, 3), 20 / 18, "Both parts read both channels."),
+    ((1, 2, 3), 11 / 18, "The depthwise part is done once, however many come out."),
+    ((64, 64, 3), 1 / 64 + 1 / 9, "As in a middle layer of MobileNet."),
+    ((32, 64, 5), 1 / 64 + 1 / 25, "With a larger kernel it saves more."),
+    ((16, 8, 1), 1.125, "With a 1x1 kernel there is nothing to save."),
+], {
+    "That is how many times more the standard one takes. Turn the fraction over.":
+        lambda i, o, k: 1 / (1 / o + 1 / k**2),
+    "That is what is saved. Asked is what is left of the work.":
+        lambda i, o, k: 1 - (1 / o + 1 / k**2),
+    "The 1x1 convolution after the depthwise one has to be paid too.":
+        lambda i, o, k: 1 / o,
+    "The depthwise convolution before the 1x1 one has to be paid too.":
+        lambda i, o, k: 1 / k**2,
+    "Which number of channels cancels, the one that comes in or the one that goes out?":
+        lambda i, o, k: 1 / i + 1 / k**2,
+})
 
 
 def _check_batch_norm(answer: object) -> str | None:

@@ -36,34 +36,27 @@ def _where(chosen: Tensor) -> list[int]:
     return chosen.nonzero().flatten().tolist()
 
 
-_dead_channels = Exercise(
-    "03.1 dead filters",
-    "dead_channels(maps)",
-    cases=[
-        (_maps([_ZERO, _RAMP]), [0], "A map of zeros alone tells nothing."),
-        (_maps([_RAMP, _RAMP]), [], "Both maps differ from place to place."),
-        (_maps([_ZERO, _ZERO, _RAMP]), [0, 1], "There can be several."),
-        (_maps([_FLAT, _RAMP]), [0], "The same number everywhere need not be zero."),
-        (_maps([_ZERO, _RAMP], [_RAMP, _ZERO]), [],
-         "Each of the two answers to one of the images."),
-        (_maps([_ZERO, _RAMP], [_FLAT, _RAMP]), [],
-         "Channel 0 is flat in each image, but tells the two images apart."),
-        (_maps([_TILTED, _ZERO]), [1], "A mean of zero does not make a map of zeros."),
-    ],
-    mistakes={
-        "Those are channels that are zero everywhere. Any single number will do.":
-            lambda maps: _where((maps == 0).flatten(2).all(2).all(0)),
-        "A channel that is flat within each image may still differ between images: look over "
-        "images and places together.":
-            lambda maps: _where(_is_flat(maps).all(0)),
-        "A channel that is flat in one image may answer to another.":
-            lambda maps: _where(_is_flat(maps).any(0)),
-        "Those are the living ones.":
-            lambda maps: _where(~_is_dead(maps)),
-        "A mean of zero does not make a map of zeros.":
-            lambda maps: _where(maps.mean((0, 2, 3)) == 0),
-    },
-)
+_dead_channels = Exercise("03.1 dead filters", "dead_channels(maps)", [
+    (_maps([_ZERO, _RAMP]), [0], "A map of zeros alone tells nothing."),
+    (_maps([_RAMP, _RAMP]), [], "Both maps differ from place to place."),
+    (_maps([_ZERO, _ZERO, _RAMP]), [0, 1], "There can be several."),
+    (_maps([_FLAT, _RAMP]), [0], "The same number everywhere need not be zero."),
+    (_maps([_ZERO, _RAMP], [_RAMP, _ZERO]), [],
+     "Each of the two answers to one of the images."),
+    (_maps([_ZERO, _RAMP], [_FLAT, _RAMP]), [],
+     "Channel 0 is flat in each image, but tells the two images apart."),
+    (_maps([_TILTED, _ZERO]), [1], "A mean of zero does not make a map of zeros."),
+], {
+    "Those are channels that are zero everywhere. Any single number will do.":
+        lambda maps: _where((maps == 0).flatten(2).all(2).all(0)),
+    "A channel that is flat within each image may still differ between images: look over "
+    "images and places together.": lambda maps: _where(_is_flat(maps).all(0)),
+    "A channel that is flat in one image may answer to another.":
+        lambda maps: _where(_is_flat(maps).any(0)),
+    "Those are the living ones.": lambda maps: _where(~_is_dead(maps)),
+    "A mean of zero does not make a map of zeros.":
+        lambda maps: _where(maps.mean((0, 2, 3)) == 0),
+})
 
 _EAST, _NORTH = [1.0, 0.0], [0.0, 1.0]
 _BANK = torch.tensor([[5.0, 5.0], [0.0, 2.0], [1.0, 0.2], [-3.0, 0.0]])
@@ -74,29 +67,23 @@ def _cosines(queries: Tensor, bank: Tensor) -> Tensor:
     return F.normalize(queries) @ F.normalize(bank).T
 
 
-_nearest_by_cosine = Exercise(
-    "03.3 cosine",
-    "nearest_by_cosine(queries, bank, k)",
-    cases=[
-        ((_QUERY, torch.tensor([_NORTH, _EAST]), 1), [[1]], "Which one points the same way?"),
-        ((_QUERY, torch.tensor([_EAST, _NORTH]), 2), [[0, 1]], "The nearest comes first."),
-        ((_QUERY, _BANK, 1), [[2]], "A long vector is not nearer because it is long."),
-        ((_BOTH, _BANK, 2), [[2, 0], [1, 0]], "Each query has a row of its own."),
-        ((_BOTH, _BANK, 4), [[2, 0, 1, 3], [1, 0, 2, 3]], "Opposite vectors come last."),
-        ((100 * _BOTH, _BANK / 100, 2), [[2, 0], [1, 0]], "Lengths must not matter."),
-    ],
-    mistakes={
-        "That is the scalar product. The lengths of the bank's vectors have to go: divide each "
-        "vector by its length.":
-            lambda q, b, k: (q @ b.T).topk(k).indices,
-        "That is the Euclidean distance, which also looks at lengths.":
-            lambda q, b, k: torch.cdist(q, b).topk(k, largest=False).indices,
-        "Those are the farthest: the largest cosine is the nearest.":
-            lambda q, b, k: _cosines(q, b).topk(k, largest=False).indices,
-        "Those are the cosines. Asked are the places in the bank.":
-            lambda q, b, k: _cosines(q, b).topk(k).values,
-    },
-)
+_nearest_by_cosine = Exercise("03.3 cosine", "nearest_by_cosine(queries, bank, k)", [
+    ((_QUERY, torch.tensor([_NORTH, _EAST]), 1), [[1]], "Which one points the same way?"),
+    ((_QUERY, torch.tensor([_EAST, _NORTH]), 2), [[0, 1]], "The nearest comes first."),
+    ((_QUERY, _BANK, 1), [[2]], "A long vector is not nearer because it is long."),
+    ((_BOTH, _BANK, 2), [[2, 0], [1, 0]], "Each query has a row of its own."),
+    ((_BOTH, _BANK, 4), [[2, 0, 1, 3], [1, 0, 2, 3]], "Opposite vectors come last."),
+    ((100 * _BOTH, _BANK / 100, 2), [[2, 0], [1, 0]], "Lengths must not matter."),
+], {
+    "That is the scalar product. The lengths of the bank's vectors have to go: divide each "
+    "vector by its length.": lambda q, b, k: (q @ b.T).topk(k).indices,
+    "That is the Euclidean distance, which also looks at lengths.":
+        lambda q, b, k: torch.cdist(q, b).topk(k, largest=False).indices,
+    "Those are the farthest: the largest cosine is the nearest.":
+        lambda q, b, k: _cosines(q, b).topk(k, largest=False).indices,
+    "Those are the cosines. Asked are the places in the bank.":
+        lambda q, b, k: _cosines(q, b).topk(k).values,
+})
 
 
 def _votes(*rows: list[int]) -> tuple[Tensor]:
@@ -108,31 +95,25 @@ def _modes(labels: Tensor) -> list[int]:
     return [min(set(row), key=lambda x: (-row.count(x), x)) for row in labels.tolist()]
 
 
-_majority = Exercise(
-    "03.4 the vote",
-    "majority(labels)",
-    cases=[
-        (_votes([2]), [2], "With one neighbor there is nothing to count."),
-        (_votes([3, 3, 1]), [3], "Class 3 has two of three votes."),
-        (_votes([1, 3, 3]), [3], "The nearest alone does not decide."),
-        (_votes([1, 3, 3], [0, 0, 2]), [3, 0], "Each query has a row of its own."),
-        (_votes([3, 1, 1, 3]), [3], "Two against two: whose first neighbor is nearer?"),
-        (_votes([2, 0, 1]), [2], "All have one vote."),
-        (_votes([4, 0, 1, 1, 0]), [0], "Between the two that lead, who comes first?"),
-    ],
-    mistakes={
-        "That is the class of the nearest neighbor. All k of them vote.":
-            lambda labels: labels[:, 0],
-        "Where several have equally many votes you take the smallest class number. It should "
-        "be the one whose first neighbor is nearer.":
-            _modes,
-        "Where several have equally many votes you take the largest class number. It should "
-        "be the one whose first neighbor is nearer.":
-            lambda labels: [-label for label in _modes(-labels)],
-        "Those are counts of votes. Asked is the class that has them.":
-            lambda labels: [max(row.count(x) for x in row) for row in labels.tolist()],
-    },
-)
+_majority = Exercise("03.4 the vote", "majority(labels)", [
+    (_votes([2]), [2], "With one neighbor there is nothing to count."),
+    (_votes([3, 3, 1]), [3], "Class 3 has two of three votes."),
+    (_votes([1, 3, 3]), [3], "The nearest alone does not decide."),
+    (_votes([1, 3, 3], [0, 0, 2]), [3, 0], "Each query has a row of its own."),
+    (_votes([3, 1, 1, 3]), [3], "Two against two: whose first neighbor is nearer?"),
+    (_votes([2, 0, 1]), [2], "All have one vote."),
+    (_votes([4, 0, 1, 1, 0]), [0], "Between the two that lead, who comes first?"),
+], {
+    "That is the class of the nearest neighbor. All k of them vote.":
+        lambda labels: labels[:, 0],
+    "Where several have equally many votes you take the smallest class number. It should "
+    "be the one whose first neighbor is nearer.": _modes,
+    "Where several have equally many votes you take the largest class number. It should "
+    "be the one whose first neighbor is nearer.":
+        lambda labels: [-label for label in _modes(-labels)],
+    "Those are counts of votes. Asked is the class that has them.":
+        lambda labels: [max(row.count(x) for x in row) for row in labels.tolist()],
+})
 
 
 def _found(found: list[list[int]], true: list[list[int]], k: int) -> tuple[Tensor, Tensor, int]:
@@ -143,34 +124,28 @@ def _hits(found: Tensor, true: Tensor, k: int) -> Tensor:
     return (found[:, :k, None] == true[:, None, :k]).any(2).double()
 
 
-_share_found = Exercise(
-    "03.5 recall",
-    "share_found(found, true, k)",
-    cases=[
-        (_found([[1, 2]], [[1, 2]], 2), 1.0, "All were found."),
-        (_found([[2, 1]], [[1, 2]], 2), 1.0, "Their order does not matter."),
-        (_found([[1, 9]], [[1, 2]], 2), 0.5, "One of two was found."),
-        (_found([[1, 9], [8, 9]], [[1, 2], [3, 4]], 2), 0.25,
-         "One of four was found, over both queries."),
-        (_found([[1, 5, 2, 6]], [[1, 2, 5, 3]], 2), 0.5, "Only the first k of both sides count."),
-        (_found([[7, 8]], [[1, 2]], 2), 0.0, "Nothing was found."),
-        (_found([[4, 3, 2, 1]], [[1, 2, 3, 9]], 4), 0.75, "Three of four, at other places."),
-    ],
-    mistakes={
-        "A neighbor counts as found wherever it stands among the k: compare the rows as sets.":
-            lambda f, t, k: (f[:, :k] == t[:, :k]).double().mean(),
-        "That counts queries for which anything was found. Recall counts neighbors.":
-            lambda f, t, k: _hits(f, t, k).amax(1).mean(),
-        "k is not used yet: cut both sides to their first k.":
-            lambda f, t, k: _hits(f, t, f.shape[1]).mean(),
-        "That is the share that was missed.":
-            lambda f, t, k: 1 - _hits(f, t, k).mean(),
-        "That is a number of neighbors. Recall is a share, between 0 and 1.":
-            lambda f, t, k: k * _hits(f, t, k).mean(),
-        "That is in percent. Recall is a share, between 0 and 1.":
-            lambda f, t, k: 100 * _hits(f, t, k).mean(),
-    },
-)
+_share_found = Exercise("03.5 recall", "share_found(found, true, k)", [
+    (_found([[1, 2]], [[1, 2]], 2), 1.0, "All were found."),
+    (_found([[2, 1]], [[1, 2]], 2), 1.0, "Their order does not matter."),
+    (_found([[1, 9]], [[1, 2]], 2), 0.5, "One of two was found."),
+    (_found([[1, 9], [8, 9]], [[1, 2], [3, 4]], 2), 0.25,
+     "One of four was found, over both queries."),
+    (_found([[1, 5, 2, 6]], [[1, 2, 5, 3]], 2), 0.5, "Only the first k of both sides count."),
+    (_found([[7, 8]], [[1, 2]], 2), 0.0, "Nothing was found."),
+    (_found([[4, 3, 2, 1]], [[1, 2, 3, 9]], 4), 0.75, "Three of four, at other places."),
+], {
+    "A neighbor counts as found wherever it stands among the k: compare the rows as sets.":
+        lambda f, t, k: (f[:, :k] == t[:, :k]).double().mean(),
+    "That counts queries for which anything was found. Recall counts neighbors.":
+        lambda f, t, k: _hits(f, t, k).amax(1).mean(),
+    "k is not used yet: cut both sides to their first k.":
+        lambda f, t, k: _hits(f, t, f.shape[1]).mean(),
+    "That is the share that was missed.": lambda f, t, k: 1 - _hits(f, t, k).mean(),
+    "That is a number of neighbors. Recall is a share, between 0 and 1.":
+        lambda f, t, k: k * _hits(f, t, k).mean(),
+    "That is in percent. Recall is a share, between 0 and 1.":
+        lambda f, t, k: 100 * _hits(f, t, k).mean(),
+})
 
 
 def _check_embedding(answer: object) -> str | None:
