@@ -1,8 +1,10 @@
 """The exercises of lesson 01, convolutions."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from coursekit.course.checking import Exercise, call
+from coursekit.course.checking import Exercise, call, stop_if
 
 __all__ = ["EXERCISES"]
 
@@ -34,40 +36,33 @@ _input_size = Exercise(
 })
 
 
-def _check_edge_kernel(answer: object) -> str | None:
-    kernel, hint = _as_kernel(answer, what="edge_kernel")
-    if hint:
-        return hint
+def _check_edge_kernel(answer: object) -> None:
+    kernel = _as_kernel(answer, "edge_kernel")
     rows, columns = np.mgrid[0:9, 0:9]
-    pictures = (np.full((9, 9), 0.7), 1.0 * (rows >= 4), 1.0 * (columns >= 4))
-    flat, horizontal, vertical = (_peak(picture, kernel) for picture in pictures)
-    if flat > 1e-6:
-        return "On a picture of one color it still answers: what must its nine weights sum to?"
-    if horizontal > 1e-6:
-        if vertical < 1e-6:
-            return "It answers to horizontal edges only. Turn it by a quarter."
-        return "It answers to horizontal edges too: what must each row sum to on its own?"
-    if vertical < 0.5:
-        return "A black half beside a white half gets an answer below 0.5: make it stronger."
-    return None
+    pictures = np.stack([np.full((9, 9), 0.7), 1.0 * (rows >= 4), 1.0 * (columns >= 4)])
+    windows = np.lib.stride_tricks.sliding_window_view(pictures, (3, 3), axis=(1, 2))
+    flat, horizontal, vertical = abs((windows * kernel).sum((-1, -2))).max((1, 2))
+    stop_if(flat > 1e-6,
+            "On a picture of one color it still answers: what must its nine weights sum to?")
+    stop_if(horizontal > 1e-6 > vertical,
+            "It answers to horizontal edges only. Turn it by a quarter.")
+    stop_if(horizontal > 1e-6,
+            "It answers to horizontal edges too: what must each row sum to on its own?")
+    stop_if(vertical < 0.5,
+            "A black half beside a white half gets an answer below 0.5: make it stronger.")
 
 
-def _as_kernel(answer: object, *, what: str) -> tuple[np.ndarray, str | None]:
+def _as_kernel(answer: object, what: str) -> np.ndarray:
     try:
         kernel = np.asarray(answer, dtype=float)
     except (TypeError, ValueError, RuntimeError):
-        return np.empty(0), f"{what} is no array of numbers. Three rows of three numbers are."
-    if kernel.shape != (3, 3):
-        shape = " x ".join(map(str, kernel.shape)) or "a single number"
-        return kernel, f"{what} should be 3 x 3, and it is {shape}."
-    if not np.isfinite(kernel).all():
-        return kernel, f"{what} holds a number that is not finite."
-    return kernel, None
-
-
-def _peak(picture: np.ndarray, kernel: np.ndarray) -> float:
-    windows = np.lib.stride_tricks.sliding_window_view(picture, kernel.shape)
-    return float(np.abs((windows * kernel).sum((-1, -2))).max())
+        kernel = None
+    stop_if(kernel is None,
+            f"{what} is no array of numbers. Three rows of three numbers are.")
+    shape = " x ".join(map(str, kernel.shape)) or "a single number"
+    stop_if(kernel.shape != (3, 3), f"{what} should be 3 x 3, and it is {shape}.")
+    stop_if(not np.isfinite(kernel).all(), f"{what} holds a number that is not finite.")
+    return kernel
 
 
 def _area(kernel: int | tuple[int, int]) -> int:
@@ -134,33 +129,26 @@ _receptive_field = Exercise("01.5 receptive field", "receptive_field_size(layers
 })
 
 
-def _check_sharpen_kernel(answer: object) -> str | None:
-    kernels = []
-    for amount in (0.0, 1.0, 2.5):
-        kernel, hint = _as_kernel(call(answer, amount), what=f"sharpen_kernel({amount})")
-        if hint:
-            return hint
-        kernels.append(kernel)
-    nothing, once, more = kernels
-    identity, blur = np.pad([[1.0]], 1), np.full((3, 3), 1 / 9)
-    near = np.allclose
-    hints = (
-        (near(once, blur) or near(once - identity, blur - identity),
-         "sharpen_kernel(1) is the blur itself. Sharpening adds what the blur takes away."),
-        (near(once, 2 * identity + blur) or near(once, blur * 2 - identity),
-         "It blurs further: what is lost by a blur is identity - blur, in this order."),
-        (near(once, identity - blur),
-         "Those are the details alone. Add them to the picture, that is to the identity."),
-        (not near(nothing, identity),
-         "sharpen_kernel(0) should change nothing: which kernel returns the picture?"),
-        (not np.isclose(once.sum(), 1),
-         "A picture of one color should stay as it is: what must the weights sum to?"),
-        (not near(more - nothing, 2.5 * (once - nothing)),
-         "Twice the amount should add twice the details."),
-        (not near(once, 2 * identity - blur),
-         "The details are what the box blur, nine equal weights, takes away."),
+def _check_sharpen_kernel(answer: Callable) -> None:
+    amounts = (0.0, 1.0, 2.5)
+    nothing, once, more = (
+        _as_kernel(call(answer, amount), f"sharpen_kernel({amount})") for amount in amounts
     )
-    return next((hint for is_so, hint in hints if is_so), None)
+    identity, blur, near = np.pad([[1.0]], 1), np.full((3, 3), 1 / 9), np.allclose
+    stop_if(near(once, blur),
+            "sharpen_kernel(1) is the blur itself. Sharpening adds what the blur takes away.")
+    stop_if(near(once, 2 * identity + blur) or near(once, blur * 2 - identity),
+            "It blurs further: what is lost by a blur is identity - blur, in this order.")
+    stop_if(near(once, identity - blur),
+            "Those are the details alone. Add them to the picture, that is to the identity.")
+    stop_if(not near(nothing, identity),
+            "sharpen_kernel(0) should change nothing: which kernel returns the picture?")
+    stop_if(not np.isclose(once.sum(), 1),
+            "A picture of one color should stay as it is: what must the weights sum to?")
+    stop_if(not near(more - nothing, 2.5 * (once - nothing)),
+            "Twice the amount should add twice the details.")
+    stop_if(not near(once, 2 * identity - blur),
+            "The details are what the box blur, nine equal weights, takes away.")
 
 
 EXERCISES = (
@@ -169,10 +157,6 @@ EXERCISES = (
     _n_parameters,
     _same_padding,
     _receptive_field,
-    Exercise(
-        "01.6 blur then sharpen",
-        "sharpen_kernel(amount)",
-        check=_check_sharpen_kernel,
-        sample=(1.0,),
-    ),
+    Exercise("01.6 blur then sharpen", "sharpen_kernel(amount)", check=_check_sharpen_kernel,
+             sample=(1.0,)),
 )

@@ -1,9 +1,11 @@
 """The exercises of lesson 02, CNN architectures."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from coursekit.course.checking import Exercise, call
+from coursekit.course.checking import Exercise, call, stop_if
 
 __all__ = ["EXERCISES"]
 
@@ -115,34 +117,33 @@ _separable_share = Exercise(
 })
 
 
-def _check_batch_norm(answer: object) -> str | None:
+def _check_batch_norm(answer: Callable) -> None:
     x = (torch.arange(48.0) * 1.7).sin().reshape(4, 3, 2, 2)
     x = x * torch.tensor([1.0, 4.0, 0.5]).view(3, 1, 1) + torch.arange(3.0).view(3, 1, 1)
-    plain, hint = _as_maps(call(answer, x.clone(), torch.ones(3), torch.zeros(3)), x)
-    if hint := hint or _say_of_normal(plain, x):
-        return hint
+    _check_normal(_call_with_maps(answer, x, torch.ones(3), torch.zeros(3)), x)
     gamma, beta = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, -1.0, 1.0])
-    scaled, hint = _as_maps(call(answer, x.clone(), gamma, beta), x)
-    if hint := hint or _say_of_scaled(scaled, x, gamma.view(3, 1, 1), beta.view(3, 1, 1)):
-        return hint
+    got = _call_with_maps(answer, x, gamma, beta)
+    gamma, beta, normal = gamma.view(3, 1, 1), beta.view(3, 1, 1), _normalize(x, (0, 2, 3))
+    _stop_at_first_near(got, {
+        "": normal * gamma + beta,
+        "gamma and beta are not used yet: after normalizing, multiply and add.": normal,
+        "beta is added last: otherwise gamma would scale it too.": (normal + beta) * gamma,
+        "With gamma 1 and beta 0 it is right. Channel c is multiplied by gamma[c], then "
+        "beta[c] is added: which dimension of x is the channels'?": got,
+    })
     flat = torch.full((2, 1, 2, 2), 3.0)
-    value, hint = _as_maps(call(answer, flat, torch.ones(1), torch.zeros(1)), flat)
-    if hint is None and not torch.isfinite(value).all():
-        return "A channel of one value has variance 0: eps is added before the square root."
-    return hint
+    value = _call_with_maps(answer, flat, torch.ones(1), torch.zeros(1))
+    stop_if(not torch.isfinite(value).all(),
+            "A channel of one value has variance 0: eps is added before the square root.")
 
 
-def _normalize(x: Tensor, dims: tuple[int, ...], *, correction: int = 0) -> Tensor:
-    variance = x.var(dims, keepdim=True, correction=correction)
-    return (x - x.mean(dims, keepdim=True)) / (variance + 1e-5).sqrt()
-
-
-def _say_of_normal(got: Tensor, x: Tensor) -> str | None:
-    """Return what is wrong with gamma 1 and beta 0, or None."""
+def _check_normal(got: Tensor, x: Tensor) -> None:
+    """Say what is wrong with gamma 1 and beta 0."""
     centered = x - x.mean((0, 2, 3), keepdim=True)
     deviation = (x.var((0, 2, 3), keepdim=True, correction=0) + 1e-5).sqrt()
-    return _first_near(got, {
-        None: _normalize(x, (0, 2, 3)),
+    mean, spread = got[:, 0].mean().item(), got[:, 0].std(correction=0).item()
+    _stop_at_first_near(got, {
+        "": _normalize(x, (0, 2, 3)),
         "Each place is normalized on its own. A channel has one mean, over images and places.":
             _normalize(x, (0,)),
         "Each image is normalized on its own. The batch gives one mean a channel.":
@@ -158,52 +159,41 @@ def _say_of_normal(got: Tensor, x: Tensor) -> str | None:
         "The mean is still there: subtract it first.": x / deviation,
         "The mean is gone; divide by the deviation as well.": centered,
         "With gamma 1 and beta 0 each channel should have mean 0 and deviation 1, over all "
-        f"images and places. Its first channel has mean {got[:, 0].mean().item():.3g} and "
-        f"deviation {got[:, 0].std(correction=0).item():.3g}.": got,
+        f"images and places. Its first channel has mean {mean:.3g} and deviation {spread:.3g}.":
+            got,
     })
 
 
-def _say_of_scaled(got: Tensor, x: Tensor, gamma: Tensor, beta: Tensor) -> str | None:
-    """Return what is wrong with the scaling after the normalizing, or None."""
-    normal = _normalize(x, (0, 2, 3))
-    return _first_near(got, {
-        None: normal * gamma + beta,
-        "gamma and beta are not used yet: after normalizing, multiply and add.": normal,
-        "beta is added last: otherwise gamma would scale it too.": (normal + beta) * gamma,
-        "With gamma 1 and beta 0 it is right. Channel c is multiplied by gamma[c], then "
-        "beta[c] is added: which dimension of x is the channels'?": got,
-    })
+def _normalize(x: Tensor, dims: tuple[int, ...], *, correction: int = 0) -> Tensor:
+    variance = x.var(dims, keepdim=True, correction=correction)
+    return (x - x.mean(dims, keepdim=True)) / (variance + 1e-5).sqrt()
 
 
-def _first_near(got: Tensor, candidates: dict[str | None, Tensor]) -> str | None:
+def _stop_at_first_near(got: Tensor, candidates: dict[str, Tensor]) -> None:
     got = got.nan_to_num(1e9).double()  # so that the last candidate is near itself
     for hint, wanted in candidates.items():
         if torch.allclose(got, wanted.nan_to_num(1e9).double(), rtol=1e-3, atol=1e-3):
-            return hint
+            return stop_if(bool(hint), hint)
     return None
 
 
-def _as_maps(value: object, like: Tensor) -> tuple[Tensor, str | None]:
+def _call_with_maps(answer: Callable, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+    value = call(answer, x.clone(), gamma, beta)
     try:
         maps = torch.as_tensor(value).detach()
     except (TypeError, ValueError, RuntimeError):
-        return like, f"It returned {type(value).__name__}, and maps were asked for."
-    if maps.shape != like.shape:
-        return like, (
-            f"Normalizing keeps the shape {tuple(like.shape)}, and {tuple(maps.shape)} came back."
-        )
-    return maps, None
+        maps = None
+    stop_if(maps is None, f"It returned {type(value).__name__}, and maps were asked for.")
+    stop_if(maps.shape != x.shape, f"Normalizing keeps the shape {tuple(x.shape)}, and "
+            f"{tuple(maps.shape)} came back.")
+    return maps
 
 
 EXERCISES = (
     _top_k_error,
     _stacked_kernels,
     _inception_size,
-    Exercise(
-        "02.4 batch normalization",
-        "batch_norm(x, gamma, beta, eps=1e-5)",
-        check=_check_batch_norm,
-        sample=([[[[0.0]]]], [1.0], [0.0]),
-    ),
+    Exercise("02.4 batch normalization", "batch_norm(x, gamma, beta, eps=1e-5)",
+             check=_check_batch_norm, sample=([[[[0.0]]]], [1.0], [0.0])),
     _separable_share,
 )

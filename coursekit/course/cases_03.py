@@ -1,12 +1,12 @@
 """The exercises of lesson 03, features and nearest neighbors."""
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coursekit.course.checking import Exercise, call
+from coursekit.course.checking import Exercise, call, stop_if
 
 __all__ = ["EXERCISES"]
 
@@ -148,7 +148,7 @@ _share_found = Exercise("03.5 recall", "share_found(found, true, k)", [
 })
 
 
-def _check_embedding(answer: object) -> str | None:
+def _check_embedding(answer: Callable) -> None:
     model, seen = _watched_model()
     images = torch.linspace(-1, 1, 7 * 2 * 9).sin().reshape(7, 2, 3, 3)
     statistics = model[0].running_mean.clone()
@@ -158,23 +158,21 @@ def _check_embedding(answer: object) -> str | None:
     seen.clear()
     with torch.enable_grad():
         got = call(answer, model, images.clone(), 3)
-    if hint := _say_of_passes(seen) or _say_of_rows(got, right, seen):
-        return hint
-    if not torch.equal(model[0].running_mean, statistics):
-        return "The model's running statistics have changed: it ran in training mode."
-    if not model.training:
-        return "The model was in training mode before, and is in evaluation mode now."
+    _check_passes(seen)
+    _check_rows(got, right, seen)
+    stop_if(not torch.equal(model[0].running_mean, statistics),
+            "The model's running statistics have changed: it ran in training mode.")
+    stop_if(not model.training,
+            "The model was in training mode before, and is in evaluation mode now.")
     model.eval()
     again = call(answer, model, images.clone(), 100)
-    if model.training:
-        return (
+    stop_if(model.training,
             "The model was in evaluation mode before, and is in training mode now: remember "
-            "model.training, and restore what it was."
-        )
-    return _say_of_rows(again, right, seen)
+            "model.training, and restore what it was.")
+    _check_rows(again, right, seen)
 
 
-def _watched_model() -> tuple[nn.Module, list[dict[str, Any]]]:
+def _watched_model() -> tuple[nn.Module, list[tuple[int, bool, bool]]]:
     """Return a model with both kinds of layers that eval() changes, and what it is given."""
     generator = torch.Generator().manual_seed(3)
     model = nn.Sequential(nn.BatchNorm2d(2), nn.Flatten(), nn.Dropout(0.5), nn.Linear(18, 4))
@@ -182,64 +180,48 @@ def _watched_model() -> tuple[nn.Module, list[dict[str, Any]]]:
         for parameter in model[3].parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
         model[0].running_mean.copy_(torch.tensor([0.5, -1.0]))
-    seen: list[dict[str, Any]] = []
-
-    def watch(module: nn.Module, inputs: tuple) -> None:
-        about = {"n": len(inputs[0]), "train": module.training}
-        seen.append(about | {"grad": torch.is_grad_enabled()})
-
-    model.register_forward_pre_hook(watch)
+    seen: list[tuple[int, bool, bool]] = []
+    model.register_forward_pre_hook(
+        lambda module, x: seen.append((len(x[0]), module.training, torch.is_grad_enabled()))
+    )
     return model, seen
 
 
-def _say_of_passes(seen: list[dict[str, Any]]) -> str | None:
-    """Return what is wrong with how the model was run on 7 images, 3 at a time."""
-    if not seen:
-        return "The model was not called."
-    if any(one["train"] for one in seen):
-        return (
+def _check_passes(seen: list[tuple[int, bool, bool]]) -> None:
+    """Say what is wrong with how the model was run on 7 images, 3 at a time."""
+    stop_if(not seen, "The model was not called.")
+    sizes, trained, with_grad = zip(*seen, strict=True)
+    stop_if(any(trained),
             "The model ran in training mode, so dropout and batch normalization make a row "
-            "depend on chance and on the other images: model.eval() first."
-        )
-    n_most, n_images = max(one["n"] for one in seen), sum(one["n"] for one in seen)
-    if n_most > 3:
-        return f"With batch_size=3 the model was given {n_most} images at once."
-    if any(one["grad"] for one in seen):
-        return (
+            "depend on chance and on the other images: model.eval() first.")
+    stop_if(max(sizes) > 3,
+            f"With batch_size=3 the model was given {max(sizes)} images at once.")
+    stop_if(any(with_grad),
             "The model ran with gradients on, which keeps the activations: use "
-            "torch.inference_mode() or torch.no_grad()."
-        )
-    if n_images < 7:
-        return f"Only {n_images} of 7 images went through the model: is the last batch left out?"
-    return None
+            "torch.inference_mode() or torch.no_grad().")
+    stop_if(sum(sizes) < 7, f"Only {sum(sizes)} of 7 images went through the model: "
+            "is the last batch left out?")
 
 
-def _say_of_rows(got: object, right: Tensor, seen: list[dict[str, Any]]) -> str | None:
-    """Return what is wrong with the tensor that came back."""
-    if not isinstance(got, Tensor):
-        return f"It returned {type(got).__name__}. Join the batches: torch.cat(...)."
-    if got.requires_grad:
-        return "The result has a history, which keeps memory: gradients were on."
-    if got.shape != right.shape:
-        return (
+def _check_rows(got: object, right: Tensor, seen: list[tuple[int, bool, bool]]) -> None:
+    """Say what is wrong with the tensor that came back."""
+    stop_if(not isinstance(got, Tensor),
+            f"It returned {type(got).__name__}. Join the batches: torch.cat(...).")
+    stop_if(got.requires_grad,
+            "The result has a history, which keeps memory: gradients were on.")
+    stop_if(got.shape != right.shape,
             f"7 images with embeddings of 4 numbers make the shape (7, 4), and "
-            f"{tuple(got.shape)} came back from batches of {[one['n'] for one in seen]}."
-        )
-    if torch.allclose(got, right, atol=1e-5):
-        return None
-    is_reordered = torch.allclose(got.sort(0).values, right.sort(0).values, atol=1e-5)
-    words = "in another order" if is_reordered else "other numbers"
-    return f"The rows are {words} than what the model makes of the images one by one."
+            f"{tuple(got.shape)} came back from batches of {[size for size, *_ in seen]}.")
+    if not torch.allclose(got, right, atol=1e-5):
+        same = torch.allclose(got.sort(0).values, right.sort(0).values, atol=1e-5)
+        words = "in another order" if same else "other numbers"
+        stop_if(True, f"The rows are {words} than what the model makes of the images one by one.")
 
 
 EXERCISES = (
     _dead_channels,
-    Exercise(
-        "03.2 embeddings, carefully",
-        "take_embeddings(model, images, batch_size=32)",
-        check=_check_embedding,
-        sample=(None, [[0.0]], 1),
-    ),
+    Exercise("03.2 embeddings, carefully", "take_embeddings(model, images, batch_size=32)",
+             check=_check_embedding, sample=(None, [[0.0]], 1)),
     _nearest_by_cosine,
     _majority,
     _share_found,

@@ -1,11 +1,14 @@
 """The exercises of lesson 04, augmentation."""
 
+from collections.abc import Callable
+from itertools import count
+from operator import getitem
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from coursekit.course.checking import Exercise, call
+from coursekit.course.checking import Exercise, call, stop_if
 
 __all__ = ["EXERCISES"]
 
@@ -153,88 +156,53 @@ _ITEMS = ("a", "b", "c", "d", "e", "f")
 _TRAIN, _VALIDATION = (4, 0, 3), ["b", "c", "f"]
 
 
-def _check_two_parts(answer: object) -> str | None:
-    n_calls = 0
-
-    def count(image: str) -> tuple[str, int]:
-        nonlocal n_calls
-        n_calls += 1
-        return image, n_calls
-
+def _check_two_parts(answer: Callable) -> None:
+    counter = count(1)
     items = list(_ITEMS)
-    got = call(answer, items, list(_TRAIN), count)
-    if items != list(_ITEMS):
-        return "The list of images was changed. Leave it, and keep indices."
-    if not isinstance(got, tuple | list) or len(got) != 2:
-        return "Return two data sets: training, then validation."
-    n_before = n_calls
+    got = call(answer, items, list(_TRAIN), lambda image: (image, next(counter)))
+    stop_if(items != list(_ITEMS), "The list of images was changed. Leave it, and keep indices.")
+    stop_if(not isinstance(got, tuple | list) or len(got) != 2,
+            "Return two data sets: training, then validation.")
+    is_early = next(counter) > 1
     for name, part in zip(("training", "validation"), got, strict=True):
-        try:
-            size = len(part)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
-            return f"len of the {name} set stopped with {type(error).__name__}: {error}"
-        if size != 3:
-            return (
-                f"Of six images three are for training, so each part has three, and the "
-                f"{name} set has {size}."
-            )
-    return _say_of_train(got[0], n_before=n_before) or _say_of_validation(got[1])
-
-
-def _say_of_train(train: Any, *, n_before: int) -> str | None:
-    (reads, stopped), (again, stopped_later) = _read(train, "training"), _read(train, "training")
-    if stopped or stopped_later:
-        return stopped or stopped_later
-    if any(not isinstance(one, tuple) for one in reads):
-        return "A training image came out as it is: give transform(image)."
-    if any(isinstance(one[0], tuple) for one in reads):
-        return "A training image was transformed twice."
+        size = _try(f"len of the {name} set", len, part)
+        stop_if(size != 3, f"Of six images three are for training, so each part has three, "
+                f"and the {name} set has {size}.")
+    reads, again = _read(got[0], "training"), _read(got[0], "training")
+    stop_if(any(not isinstance(one, tuple) for one in reads),
+            "A training image came out as it is: give transform(image).")
+    stop_if(any(isinstance(one[0], tuple) for one in reads),
+            "A training image was transformed twice.")
     names, wanted = [one[0] for one in reads], [_ITEMS[index] for index in _TRAIN]
-    if sorted(names) != sorted(wanted):
-        return f"The training images are those at train_indices, and these came: {names}."
-    if names != wanted:
-        return "The training images should keep the order of train_indices."
-    if n_before or reads == again:
-        return (
+    stop_if(sorted(names) != sorted(wanted),
+            f"The training images are those at train_indices, and these came: {names}.")
+    stop_if(names != wanted, "The training images should keep the order of train_indices.")
+    stop_if(is_early or reads == again,
             "The transform was called once for each image and its result kept, so every epoch "
-            "sees the same variant. Call it in __getitem__, at every reading."
-        )
-    return None
-
-
-def _say_of_validation(validation: Any) -> str | None:
-    reads, stopped = _read(validation, "validation")
-    if stopped:
-        return stopped
-    if any(isinstance(one, tuple) for one in reads):
-        return "A validation image was transformed: the two parts share what they should not."
-    if reads != _VALIDATION:
-        return (
+            "sees the same variant. Call it in __getitem__, at every reading.")
+    reads = _read(got[1], "validation")
+    stop_if(any(isinstance(one, tuple) for one in reads),
+            "A validation image was transformed: the two parts share what they should not.")
+    stop_if(reads != _VALIDATION,
             f"The validation images are those that are not for training, in their order, and "
-            f"these came: {reads}."
-        )
-    return None
+            f"these came: {reads}.")
 
 
-def _read(part: Any, name: str) -> tuple[list[Any], str | None]:
-    reads = []
-    for index in range(3):
-        try:
-            reads.append(part[index])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
-            about = f"{type(error).__name__}: {error}"
-            return reads, f"[{index}] of the {name} set stopped with {about}"
-    return reads, None
+def _read(part: Any, name: str) -> list[Any]:
+    return [_try(f"[{index}] of the {name} set", getitem, part, index) for index in range(3)]
+
+
+def _try(what: str, function: Callable, *arguments: object) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
+        return stop_if(True, f"{what} stopped with {type(error).__name__}: {error}")
 
 
 EXERCISES = (
     _changed_share,
-    Exercise(
-        "04.2 one set, two transforms",
-        "two_parts(items, train_indices, transform)",
-        check=_check_two_parts,
-        sample=(["a", "b"], [0], str),
-    ),
+    Exercise("04.2 one set, two transforms", "two_parts(items, train_indices, transform)",
+             check=_check_two_parts, sample=(["a", "b"], [0], str)),
     _cut_box,
     _mixed_label,
     _voted_classes,

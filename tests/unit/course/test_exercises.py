@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from coursekit.course import check_exercise, find_exercise, list_exercises
+from coursekit.course import check_exercise
+from coursekit.course.checking import list_exercises
 from coursekit.course.checking import Exercise, judge
 from coursekit.errors import SettingsError
 
