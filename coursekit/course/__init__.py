@@ -1,7 +1,9 @@
 """The course itself: its lessons, the roles they ask for, and the checks of exercises.
 
-`address` holds what follows from the repository's address: badges, set-up cells and the table of
-lessons. The command line imports it from there.
+`dataset` gives data, `model`, `transform` and `clip` what is trained; `use_own_files` and
+`profile` say whose; `ROLES` and `MODEL_ROLES` are the tables. `check_exercise` judges an answer;
+`find_lesson` and `find_lessons` give a `Lesson`. The file ``lessons.py`` also holds what follows
+from the repository's address, which the command line imports from there.
 """
 
 from coursekit.course.checking import check_exercise

@@ -6,8 +6,6 @@ import numpy as np
 
 from coursekit.course.checking import Exercise, call, stop_if
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 # ruff: noqa: ARG005
@@ -50,6 +48,9 @@ def _check_edge_kernel(answer: object) -> None:
             "It answers to horizontal edges too: what must each row sum to on its own?")
     stop_if(vertical < 0.5,
             "A black half beside a white half gets an answer below 0.5: make it stronger.")
+
+
+_edge_kernel = Exercise("01.2 edge kernel", "edge_kernel", check=_check_edge_kernel)
 
 
 def _as_kernel(answer: object, what: str) -> np.ndarray:
@@ -151,12 +152,6 @@ def _check_sharpen_kernel(answer: Callable) -> None:
             "The details are what the box blur, nine equal weights, takes away.")
 
 
-EXERCISES = (
-    _input_size,
-    Exercise("01.2 edge kernel", "edge_kernel", check=_check_edge_kernel),
-    _n_parameters,
-    _same_padding,
-    _receptive_field,
-    Exercise("01.6 blur then sharpen", "sharpen_kernel(amount)", check=_check_sharpen_kernel,
-             sample=(1.0,)),
-)
+_sharpen_kernel = Exercise(
+    "01.6 blur then sharpen", "sharpen_kernel(amount)",
+    check=_check_sharpen_kernel, sample=(1.0,))

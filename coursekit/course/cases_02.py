@@ -7,8 +7,6 @@ from torch import Tensor
 
 from coursekit.course.checking import Exercise, call, stop_if
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 # ruff: noqa: ARG005
@@ -137,6 +135,10 @@ def _check_batch_norm(answer: Callable) -> None:
             "A channel of one value has variance 0: eps is added before the square root.")
 
 
+_batch_norm = Exercise("02.4 batch normalization", "batch_norm(x, gamma, beta, eps=1e-5)",
+    check=_check_batch_norm, sample=([[[[0.0]]]], [1.0], [0.0]))
+
+
 def _check_normal(got: Tensor, x: Tensor) -> None:
     """Say what is wrong with gamma 1 and beta 0."""
     centered = x - x.mean((0, 2, 3), keepdim=True)
@@ -187,13 +189,3 @@ def _call_with_maps(answer: Callable, x: Tensor, gamma: Tensor, beta: Tensor) ->
     stop_if(maps.shape != x.shape, f"Normalizing keeps the shape {tuple(x.shape)}, and "
             f"{tuple(maps.shape)} came back.")
     return maps
-
-
-EXERCISES = (
-    _top_k_error,
-    _stacked_kernels,
-    _inception_size,
-    Exercise("02.4 batch normalization", "batch_norm(x, gamma, beta, eps=1e-5)",
-             check=_check_batch_norm, sample=([[[[0.0]]]], [1.0], [0.0])),
-    _separable_share,
-)

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from coursekit.course.checking import Exercise, call, stop_if
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 # ruff: noqa: ARG005
@@ -172,6 +170,10 @@ def _check_embedding(answer: Callable) -> None:
     _check_rows(again, right, seen)
 
 
+_embedding = Exercise("03.2 embeddings, carefully", "take_embeddings(model, images, batch_size=32)",
+    check=_check_embedding, sample=(None, [[0.0]], 1))
+
+
 def _watched_model() -> tuple[nn.Module, list[tuple[int, bool, bool]]]:
     """Return a model with both kinds of layers that eval() changes, and what it is given."""
     generator = torch.Generator().manual_seed(3)
@@ -216,13 +218,3 @@ def _check_rows(got: object, right: Tensor, seen: list[tuple[int, bool, bool]]) 
         same = torch.allclose(got.sort(0).values, right.sort(0).values, atol=1e-5)
         words = "in another order" if same else "other numbers"
         stop_if(True, f"The rows are {words} than what the model makes of the images one by one.")
-
-
-EXERCISES = (
-    _dead_channels,
-    Exercise("03.2 embeddings, carefully", "take_embeddings(model, images, batch_size=32)",
-             check=_check_embedding, sample=(None, [[0.0]], 1)),
-    _nearest_by_cosine,
-    _majority,
-    _share_found,
-)

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from coursekit.course.checking import Exercise, call, stop_if
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 
@@ -188,6 +186,10 @@ def _check_two_parts(answer: Callable) -> None:
             f"these came: {reads}.")
 
 
+_two_parts = Exercise("04.2 one set, two transforms", "two_parts(items, train_indices, transform)",
+    check=_check_two_parts, sample=(["a", "b"], [0], str))
+
+
 def _read(part: Any, name: str) -> list[Any]:
     return [_try(f"[{index}] of the {name} set", getitem, part, index) for index in range(3)]
 
@@ -197,13 +199,3 @@ def _try(what: str, function: Callable, *arguments: object) -> Any:
         return function(*arguments)
     except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
         return stop_if(True, f"{what} stopped with {type(error).__name__}: {error}")
-
-
-EXERCISES = (
-    _changed_share,
-    Exercise("04.2 one set, two transforms", "two_parts(items, train_indices, transform)",
-             check=_check_two_parts, sample=(["a", "b"], [0], str)),
-    _cut_box,
-    _mixed_label,
-    _voted_classes,
-)

@@ -8,8 +8,6 @@ from torch import nn
 
 from coursekit.course.checking import Exercise, call, stop_if
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 
@@ -34,6 +32,10 @@ def _check_freeze_all_but(answer: Callable) -> None:
             "The part can have another name, such as 'body.0'; then that part trains.")
     stop_if(any(value.requires_grad for value in model.head.parameters()),
             "The head is a part like any other: it is frozen when another one is named.")
+
+
+_freeze_all_but = Exercise("05.1 freeze", "freeze_all_but(model, name)",
+    check=_check_freeze_all_but, sample=(None, "head"))
 
 
 def _small_net() -> nn.Module:
@@ -94,11 +96,3 @@ _best_epoch = Exercise("05.4 the best epoch", "best_epoch(accuracies)", [
     "That is the last epoch. Restore the best.": len,
     "That is the accuracy. Return the number of its epoch.": max,
 })
-
-EXERCISES = (
-    Exercise("05.1 freeze", "freeze_all_but(model, name)", check=_check_freeze_all_but,
-             sample=(None, "head")),
-    _accuracy_over_samples,
-    _rates_by_depth,
-    _best_epoch,
-)

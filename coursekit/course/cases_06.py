@@ -8,8 +8,6 @@ from torch import Tensor
 
 from coursekit.course.checking import Exercise
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 # ruff: noqa: ARG005
@@ -176,7 +174,3 @@ _moving_averages = Exercise("06.5 averaged weights", "moving_averages(weights, d
     "That is the last average. Asked is the list of all of them.":
         lambda w, d: _averaged(w, d)[-1],
 }, places=6)
-
-EXERCISES = (
-    _adapt_channels, _deepest_level, _prepare_images, _rates_by_depth, _moving_averages
-)

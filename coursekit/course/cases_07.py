@@ -6,8 +6,6 @@ from torch.nn import functional as F
 
 from coursekit.course.checking import Exercise, tidy
 
-__all__ = ["EXERCISES"]
-
 # A table: a case is a line, a mistake two, a hint and the function that makes it.
 # fmt: off
 # ruff: noqa: ARG005
@@ -87,5 +85,3 @@ _recall_of = Exercise("07.3 recall", "recall_of(similarities, k)", [
     "That is a number of texts. Return a share.": lambda s, k: _recall(s, k) * len(s),
     "The most similar are those with the largest cosine.": lambda s, k: _recall(-s, k),
 })
-
-EXERCISES = (_text_probabilities, _class_vector, _recall_of)

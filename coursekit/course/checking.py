@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 
 from coursekit.errors import SettingsError
 
-__all__ = ["Exercise", "ExerciseResult", "check_exercise", "list_exercises"]
-
 _LESSONS = ("01", "02", "03", "04", "05", "06", "07")
 _MOST_VALUES_SHOWN = 16  # more than a line holds
 
@@ -95,7 +93,9 @@ def check_exercise(name: str, answer: object) -> ExerciseResult:
 def list_exercises() -> tuple[Exercise, ...]:
     """Return every exercise of the course, in order."""
     lessons = [import_module(f"coursekit.course.cases_{lesson}") for lesson in _LESSONS]
-    return tuple(exercise for lesson in lessons for exercise in lesson.EXERCISES)
+    values = [value for lesson in lessons for value in vars(lesson).values()]
+    exercises = [value for value in values if isinstance(value, Exercise)]
+    return tuple(sorted(exercises, key=lambda exercise: exercise.name))
 
 
 def judge(exercise: Exercise, answer: object) -> ExerciseResult:
