@@ -16,17 +16,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
-from coursekit import __version__
-from coursekit.assets import (
-    cache_folder,
-    data_folder,
-    find_file,
-    get_asset,
-    mirror,
-    notebooks_folder,
-    role_paths,
-    role_variable,
-)
+from coursekit import __version__, assets
 from coursekit.cli.notebooks import format_bytes, print_plain
 from coursekit.course import MODEL_ROLES, ROLES, profile, use_own_files
 from coursekit.errors import CourseError, RoleError
@@ -86,20 +76,20 @@ def run_doctor() -> int:
 
 def role_states() -> list[RoleState]:
     """Return what stands in every role; one's own files are looked through."""
-    own, roles, states = role_paths(), {**ROLES, **MODEL_ROLES}, []
+    own, roles, states = assets.role_paths(), {**ROLES, **MODEL_ROLES}, []
     for role, path in own.items():
         try:
             use_own_files(role, path)
         except RoleError as error:
-            mend = str(error) if role in roles else f"{role_variable(role)}: {error}"
+            mend = str(error) if role in roles else f"{assets.role_variable(role)}: {error}"
             states.append(RoleState(role, "both", "not usable", str(path), mend))
         else:
             states.append(RoleState(role, "both", "yours", str(path)))
     for role in roles.keys() - own.keys():
         entry = roles[role]
         states.append(RoleState(role, "embedded", "ready", entry.title))
-        asset = get_asset(entry.asset)
-        if found := find_file(asset.name, thorough=False):
+        asset = assets.get_asset(entry.asset)
+        if found := assets.find_file(asset.name, thorough=False):
             states.append(RoleState(role, "real", "ready", f"{asset.title} ({found})"))
             continue
         size = "" if asset.n_bytes is None else f" ({asset.n_bytes / 1e6:,.0f} MB)"
@@ -122,13 +112,13 @@ def examine() -> list[Finding]:
     memory = Finding("memory", f"{format_bytes(total)}, of which {format_bytes(free)} free")
     if free <= 2 * 2**30:  # a lesson's peak, see the tests' budgets
         memory = memory._replace(mend="A lesson needs up to 2 GiB: close other programs.")
-    cache = cache_folder()
+    cache = assets.cache_folder()
     nearest = next(parent for parent in (cache, *cache.parents) if parent.exists())
     downloads = Finding("cache", f"{cache} (writable)")
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         mend = "Set COURSEKIT_CACHE to a folder that you may write; only downloads need it."
         downloads = Finding("cache", f"{cache} (not writable)", mend)
-    place = mirror()
+    place = assets.mirror()
     source = Finding("mirror", str(place or "none"))
     if isinstance(place, Path) and not place.is_dir():
         mend = "Set COURSEKIT_MIRROR to a folder that exists, or unset it."
@@ -163,7 +153,7 @@ def _find_device() -> str:
 
 
 def _find_shipped() -> str:
-    return f"{notebooks_folder()}, data in {data_folder()}"
+    return f"{assets.notebooks_folder()}, data in {assets.data_folder()}"
 
 
 def _examine_packages() -> Finding:

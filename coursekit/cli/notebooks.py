@@ -21,13 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.table import Table
 
 import coursekit
-from coursekit.assets import (
-    data_folder,
-    notebooks_folder,
-    profile_setting,
-    role_paths,
-    role_variable,
-)
+from coursekit import assets
 from coursekit.course import find_lesson, find_lessons
 from coursekit.errors import NotebookError
 from coursekit.nbtest.cells import (
@@ -68,14 +62,14 @@ def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
     paths = [find_lesson(name).path for name in names]
     if not names:
         paths = [lesson.path for lesson in find_lessons()]
-        paths += sorted((notebooks_folder() / "solutions").glob("*.ipynb"))
+        paths += sorted((assets.notebooks_folder() / "solutions").glob("*.ipynb"))
     folders = {path: "solutions/" * (path.parent.name == "solutions") for path in paths}
     return {f"{folder}{path.stem}": path for path, folder in folders.items()}
 
 
 def embedded_settings() -> dict[str, str]:
     """Return a kernel's settings for embedded data on the CPU, as what is stored was made."""
-    own = {role_variable(role): "" for role in role_paths()}
+    own = {assets.role_variable(role): "" for role in assets.role_paths()}
     return {"COURSEKIT_PROFILE": "embedded", "COURSEKIT_DEVICE": "cpu", **own}
 
 
@@ -179,9 +173,9 @@ def check_lessons(
     Without a `profile` the settings say which; outputs are compared on embedded data only.
     """
     console = Console()
-    profile = profile or profile_setting()
+    profile = profile or assets.profile_setting()
     device = os.environ.get("COURSEKIT_DEVICE") or "cpu"
-    is_compared = profile == "embedded" and not role_paths()
+    is_compared = profile == "embedded" and not assets.role_paths()
     settings = embedded_settings() if is_compared else {"COURSEKIT_PROFILE": profile}
     settings |= {"COURSEKIT_DEVICE": device}
     notebooks = choose_notebooks(names)
@@ -344,7 +338,7 @@ def _hash_inputs(notebook: NotebookNode) -> str:
     cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
     found = sha256(json.dumps(cells, sort_keys=True).encode())
     others = {"__pycache__", "nbtest", "cli", "_shipped"}
-    for folder in (data_folder(), Path(coursekit.__file__).parent):
+    for folder in (assets.data_folder(), Path(coursekit.__file__).parent):
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder).parts
             if path.is_file() and not others & {*inside}:

@@ -222,7 +222,7 @@ def test_only_what_changed_is_run_again(call, here, monkeypatch, write):
     code = package / "__init__.py"
     code.write_text("x = 1\n")
     monkeypatch.setattr("coursekit.__file__", str(code))
-    monkeypatch.setattr("coursekit.cli.notebooks.data_folder", lambda: data)
+    monkeypatch.setattr("coursekit.assets.data_folder", lambda: data)
     path = write("a.ipynb", "1")
     call("refresh", "a.ipynb")
 
