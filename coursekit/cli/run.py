@@ -8,7 +8,6 @@ ended, are left out.
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -21,8 +20,6 @@ from rich.table import Table
 from coursekit.cli.notebooks import Task, add_row, run_tasks, show_failure, write_whole
 from coursekit.course import find_lesson
 from coursekit.errors import DataError, SettingsError
-
-__all__ = ["run_lessons", "to_page", "with_mathml"]
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -50,38 +47,30 @@ def run_lessons(
     """Execute lessons one after the other, and return 0 when every cell of all of them ran."""
     console = Console()
     paths = list(dict.fromkeys(find_lesson(name).path for name in names))
-    _check_output(paths, output)
+    for path in paths:
+        if [other.name for other in paths].count(path.name) > 1:
+            said = "run them one after the other, with --output."
+            raise SettingsError(f"Two of the notebooks are named {path.name}: {said}")
+        if (output / path.name).resolve() == path.resolve():
+            said = f"would write over {path.name} itself. Choose another folder."
+            raise SettingsError(f"--output {output} {said}")
     output.mkdir(parents=True, exist_ok=True)
     settings = {"COURSEKIT_PROFILE": profile} if profile else {}
     # In this folder, so that relative paths mean what they mean in the shell.
     tasks = [Task(path.stem, _read(path), Path.cwd(), settings) for path in paths]
+    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
     runs = {}
     for path, task in zip(paths, tasks, strict=True):
         [run] = run_tasks([task], jobs=1, timeout=timeout, console=console)
-        runs[task.label] = run
+        runs[path.stem] = run
+        add_row(table, path.stem, run, "passed")
         write_whole(output / path.name, nbformat.writes(run.notebook) + "\n")
         write_whole(output / f"{path.stem}.html", to_page(run.notebook, title=path.stem))
-    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
-    for name, run in runs.items():
-        add_row(table, name, run, "passed")
     console.print(table)
     for name, run in runs.items():
         show_failure(console, name, run)
     console.print(f"Executed notebooks and pages: {output}{os.sep}", highlight=False)
     return int(any(run.failure for run in runs.values()))
-
-
-def _check_output(paths: Sequence[Path], output: Path) -> None:
-    """Refuse to write over a notebook that is run, or to write two results into one file."""
-    counts = Counter(path.name for path in paths)
-    twice = [name for name, count in counts.items() if count > 1]
-    if twice:
-        msg = f"Two of the notebooks are named {twice[0]}: run them one after the other, with --output."
-        raise SettingsError(msg)
-    over = [path for path in paths if (output / path.name).resolve() == path.resolve()]
-    if over:
-        msg = f"--output {output} would write over {over[0].name} itself. Choose another folder."
-        raise SettingsError(msg)
 
 
 def _read(path: Path) -> NotebookNode:
@@ -101,10 +90,8 @@ def to_page(notebook: NotebookNode, *, title: str) -> str:
     for cell in page.cells:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
-        elif cell.cell_type == "code":
-            cell.outputs = [
-                out for out in cell.outputs if _WIDGET not in out.get("data", {})
-            ]
+        outputs = cell.get("outputs", [])
+        outputs[:] = [out for out in outputs if _WIDGET not in out.get("data", {})]
     exporter = HTMLExporter(raw_template=_TEMPLATE)
     resources = {"metadata": {"name": title}}
     return exporter.from_notebook_node(page, resources=resources)[0]

@@ -1,36 +1,12 @@
 """The course itself: its lessons, the roles they ask for, and the checks of exercises.
 
-roles
-    `dataset` for data, `model`, `transform` and `clip` for trained models; `use_own_files`,
-    `profile`; the tables `ROLES` and `MODEL_ROLES`.
-checking
-    `check_exercise`, `find_exercise`, `list_exercises`; `Exercise` and `ExerciseResult`.
-lessons
-    `Lesson`, `find_lesson`, `find_lessons`.
-address
-    What follows from the repository's address: `setup_cell`, `colab_badge`, `lesson_table`,
-    `generated_files`, `regenerate`; and the address itself: `find_project`, `check_address`,
-    `read_address`, `write_address`.
+`dataset` gives data, `model`, `transform` and `clip` what is trained; `use_own_files` and
+`profile` say whose; `ROLES` and `MODEL_ROLES` are the tables. `check_exercise` judges an answer;
+`find_lesson` and `find_lessons` give a `Lesson`. The file ``lessons.py`` also holds what follows
+from the repository's address, which the command line imports from there.
 """
 
-from coursekit.course.address import (
-    check_address,
-    colab_badge,
-    find_project,
-    generated_files,
-    lesson_table,
-    read_address,
-    regenerate,
-    setup_cell,
-    write_address,
-)
-from coursekit.course.checking import (
-    Exercise,
-    ExerciseResult,
-    check_exercise,
-    find_exercise,
-    list_exercises,
-)
+from coursekit.course.checking import check_exercise
 from coursekit.course.lessons import Lesson, find_lesson, find_lessons
 from coursekit.course.roles import (
     MODEL_ROLES,
@@ -46,27 +22,14 @@ from coursekit.course.roles import (
 __all__ = [
     "MODEL_ROLES",
     "ROLES",
-    "Exercise",
-    "ExerciseResult",
     "Lesson",
-    "check_address",
     "check_exercise",
     "clip",
-    "colab_badge",
     "dataset",
-    "find_exercise",
     "find_lesson",
     "find_lessons",
-    "find_project",
-    "generated_files",
-    "lesson_table",
-    "list_exercises",
     "model",
     "profile",
-    "read_address",
-    "regenerate",
-    "setup_cell",
     "transform",
     "use_own_files",
-    "write_address",
 ]

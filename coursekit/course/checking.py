@@ -7,27 +7,17 @@ mistakes with theirs. They import torch, so they are loaded when one is asked fo
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from importlib import import_module
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 from coursekit.errors import SettingsError
-
-__all__ = [
-    "Exercise",
-    "ExerciseResult",
-    "check_exercise",
-    "find_exercise",
-    "list_exercises",
-]
 
 _LESSONS = ("01", "02", "03", "04", "05", "06", "07")
 _MOST_VALUES_SHOWN = 16  # more than a line holds
 
 
-@dataclass(frozen=True, repr=False)
-class ExerciseResult:
+class ExerciseResult(NamedTuple):
     """What was found: ``"not attempted"``, ``"not yet"`` with a hint, or ``"passed"``."""
 
     name: str
@@ -38,8 +28,7 @@ class ExerciseResult:
         return f"{self.name}: {self.state}. {self.message}".rstrip()
 
 
-@dataclass(frozen=True)
-class Exercise:
+class Exercise(NamedTuple):
     """A task for the learner, and how its answer is checked.
 
     Parameters
@@ -58,7 +47,7 @@ class Exercise:
         To which numbers are rounded before they are compared and shown; by default a number
         may be missed by a millionth, so that single precision will do.
     check : callable, optional
-        Instead of cases: takes the answer and returns a hint, or None when it is right.
+        Instead of cases: takes the answer and says what is wrong by `stop_if`.
     sample : tuple
         With `check`, arguments on which a function that is still blank returns nothing.
     """
@@ -66,24 +55,14 @@ class Exercise:
     name: str
     form: str
     cases: Sequence[tuple[tuple, Any, str]] = ()
-    mistakes: Mapping[str, Callable] = field(default_factory=dict)
+    mistakes: Mapping[str, Callable] = {}
     places: int | None = None
-    check: Callable[[Any], str | None] | None = None
+    check: Callable[[Any], None] | None = None
     sample: tuple = ()
-
-    @property
-    def number(self) -> str:
-        """The first word of the name, such as ``"01.1"``."""
-        return self.name.split()[0]
-
-    @property
-    def starter(self) -> str:
-        """Source of the blank form that stands in the lesson."""
-        return f"def {self.form}:\n    ..." if "(" in self.form else f"{self.form} = ..."
 
 
 class _AnswerError(Exception):
-    """The learner's function stopped with an error or returned nothing."""
+    """What is wrong with an answer."""
 
 
 def check_exercise(name: str, answer: object) -> ExerciseResult:
@@ -102,47 +81,47 @@ def check_exercise(name: str, answer: object) -> ExerciseResult:
     >>> check_exercise("01.2 edge kernel", ...)
     01.2 edge kernel: not attempted.
     """
-    return judge(find_exercise(name), answer)
+    exercises = list_exercises()
+    for exercise in exercises:
+        if name in {exercise.name, exercise.name.split()[0]}:
+            return judge(exercise, answer)
+    known = "; ".join(exercise.name for exercise in exercises)
+    msg = f"An exercise is named by its number, got {name!r}. Exercises: {known}."
+    raise SettingsError(msg)
 
 
 def list_exercises() -> tuple[Exercise, ...]:
     """Return every exercise of the course, in order."""
     lessons = [import_module(f"coursekit.course.cases_{lesson}") for lesson in _LESSONS]
-    return tuple(exercise for lesson in lessons for exercise in lesson.EXERCISES)
-
-
-def find_exercise(name: str) -> Exercise:
-    """Return the exercise of that number, or number and title."""
-    exercises = list_exercises()
-    for exercise in exercises:
-        if name in {exercise.number, exercise.name}:
-            return exercise
-    known = "; ".join(exercise.name for exercise in exercises)
-    msg = f"An exercise is named by its number, got {name!r}. Exercises: {known}."
-    raise SettingsError(msg)
+    values = [value for lesson in lessons for value in vars(lesson).values()]
+    exercises = [value for value in values if isinstance(value, Exercise)]
+    return tuple(sorted(exercises, key=lambda exercise: exercise.name))
 
 
 def judge(exercise: Exercise, answer: object) -> ExerciseResult:
     """Return what is to be said of an answer to this exercise."""
     if answer is ... or answer is None:
         return ExerciseResult(exercise.name, "not attempted")
-    if "(" in exercise.form:
-        if not callable(answer):
-            hint = (
-                f"The answer is a function, and this is {type(answer).__name__}. "
-                "Give its name without brackets."
-            )
-            return ExerciseResult(exercise.name, "not yet", hint)
-        if _is_blank(answer, exercise.sample or exercise.cases[0][0]):
+    is_function = "(" in exercise.form
+    try:
+        stop_if(
+            is_function and not callable(answer),
+            f"The answer is a function, and this is {type(answer).__name__}. "
+            "Give its name without brackets.",
+        )
+        if is_function and _is_blank(answer, exercise.sample or exercise.cases[0][0]):
             hint = "The function returns nothing."
             return ExerciseResult(exercise.name, "not attempted", hint)
-    try:
-        hint = exercise.check(answer) if exercise.check else _find_hint(exercise, answer)
+        (exercise.check or _make_check(exercise))(answer)
     except _AnswerError as error:
-        hint = str(error)
-    return ExerciseResult(
-        exercise.name, "passed" if hint is None else "not yet", hint or ""
-    )
+        return ExerciseResult(exercise.name, "not yet", str(error))
+    return ExerciseResult(exercise.name, "passed")
+
+
+def stop_if(is_wrong: bool, hint: str) -> None:
+    """End the check of an answer with a hint, if something is wrong with it."""
+    if is_wrong:
+        raise _AnswerError(hint)
 
 
 def call(function: Callable, *arguments: object) -> Any:
@@ -150,15 +129,13 @@ def call(function: Callable, *arguments: object) -> Any:
     try:
         value = function(*arguments)
     except Exception as error:
-        shown = _show_call(function, arguments)
-        msg = f"{shown} stopped with {type(error).__name__}: {error}"
+        msg = f"{_show_call(function, arguments)} stopped with {type(error).__name__}: {error}"
         raise _AnswerError(msg) from error
-    if value is None or value is ...:
-        shown = _show_call(function, arguments)
-        msg = (
-            f"{shown} returned nothing. Does every way through the function end in return?"
-        )
-        raise _AnswerError(msg)
+    stop_if(
+        value is None or value is ...,
+        f"{_show_call(function, arguments)} returned nothing. "
+        "Does every way through the function end in return?",
+    )
     return value
 
 
@@ -180,24 +157,26 @@ def tidy(value: Any, places: int | None = None) -> Any:
     return value
 
 
-def _find_hint(exercise: Exercise, function: Callable) -> str | None:
-    """Return the hint for the first case that goes wrong, or None."""
-    cases, places = exercise.cases, exercise.places
-    got = [_outcome(function, *case[:2], places) for case in cases]
-    wrong = [
-        (case, value)
-        for case, value in zip(cases, got, strict=True)
-        if not _agree(case[1], value, places)
-    ]
-    if not wrong:
-        return None
-    (arguments, expected, hint), value = wrong[0]
-    hint = _diagnose(exercise, got) or hint
-    told = f"it returned {value!r}"
-    if isinstance(value, Exception):
-        told = f"it raised {type(value).__name__}: {value}"
-    should = f"raise {expected.__name__}" if _is_error(expected) else f"be {expected!r}"
-    return f"{_show_call(function, arguments)} should {should}, and {told}. {hint}"
+def _make_check(exercise: Exercise) -> Callable[[Callable], None]:
+    """Return a check that names the first case that goes wrong."""
+    places = exercise.places
+
+    def check(function: Callable) -> None:
+        got = [_outcome(function, *case[:2], places) for case in exercise.cases]
+        for (arguments, expected, hint), value in zip(exercise.cases, got, strict=True):
+            if _agree(expected, value, places):
+                continue
+            told = f"it returned {value!r}"
+            if isinstance(value, Exception):
+                told = f"it raised {type(value).__name__}: {value}"
+            should = f"be {expected!r}"
+            if _is_error(expected):
+                should = f"raise {expected.__name__}"
+            hint = _find_mistake(exercise, got) or hint
+            shown = _show_call(function, arguments)
+            stop_if(True, f"{shown} should {should}, and {told}. {hint}")
+
+    return check
 
 
 def _outcome(
@@ -213,45 +192,34 @@ def _outcome(
         return error
 
 
-def _diagnose(exercise: Exercise, got: Sequence[object]) -> str | None:
+def _find_mistake(exercise: Exercise, got: Sequence[object]) -> str | None:
     """Return the hint of the known mistake that agrees with the answer in every case."""
-    pairs = [
-        (arguments, value)
-        for (arguments, expected, _), value in zip(exercise.cases, got, strict=True)
-        if not _is_error(expected)
-    ]
+    places, pairs = exercise.places, zip(exercise.cases, got, strict=True)
+    pairs = [(case[0], value) for case, value in pairs if not _is_error(case[1])]
     for hint, mistake in exercise.mistakes.items():
-        if all(
-            _agree(
-                tidy(mistake(*deepcopy(arguments)), exercise.places), value, exercise.places
-            )
-            for arguments, value in pairs
-        ):
+        wrong = ((tidy(mistake(*deepcopy(given)), places), value) for given, value in pairs)
+        if all(_agree(expected, value, places) for expected, value in wrong):
             return hint
     return None
 
 
 def _agree(
-    expected: object, value: object, places: int | None, *, is_item: bool = False
+    expected: object, value: object, places: int | None, inside: bool = False
 ) -> bool:
     if _is_error(expected):
         return isinstance(value, expected)
     if isinstance(expected, list | tuple):
-        return (
-            isinstance(value, list | tuple)
-            and len(value) == len(expected)
-            and all(
-                _agree(*pair, places, is_item=True)
-                for pair in zip(expected, value, strict=True)
-            )
-        )
+        if not isinstance(value, list | tuple) or len(value) != len(expected):
+            return False
+        pairs = zip(expected, value, strict=True)
+        return all(_agree(*pair, places, inside=True) for pair in pairs)
     try:
         if isinstance(expected, float):
             nearly = 1e-9 if places is None else 10**-places
             return not isinstance(value, str | bytes) and math.isclose(
                 float(value), expected, rel_tol=1e-6, abs_tol=nearly
             )
-        is_whole = isinstance(value, Integral) or not isinstance(expected, int) or is_item
+        is_whole = isinstance(value, Integral) or not isinstance(expected, int) or inside
         return is_whole and bool(value == expected)
     except Exception:  # noqa: BLE001 - what cannot be compared is wrong
         return False
@@ -264,10 +232,8 @@ def _is_error(expected: object) -> bool:
 def _is_blank(function: Callable, sample: tuple) -> bool:
     try:
         value = function(*deepcopy(sample))
-    except NotImplementedError:
-        return True
-    except Exception:  # noqa: BLE001 - the check will say so, with its arguments
-        return False
+    except Exception as error:  # noqa: BLE001 - the check will say so, with its arguments
+        return isinstance(error, NotImplementedError)
     return value is None or value is ...
 
 

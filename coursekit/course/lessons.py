@@ -1,50 +1,79 @@
-"""The table of lessons, read from the notebooks themselves.
+"""The lessons, read from the notebooks themselves, and what the repository's address gives them.
 
 A lesson is a notebook named ``NN_topic.ipynb`` whose metadata hold
 ``{"coursekit": {"title": ..., "minutes": ..., "roles": [...]}}``.
+
+The address stands once, in ``project.urls`` of pyproject.toml. ``coursekit address`` changes it
+and writes set-up cells, badges and the README's table anew; a test compares them with what
+`generated_files` says.
 """
 
 import json
 import re
-from dataclasses import dataclass
+import tomllib
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
+from coursekit import __version__
 from coursekit.assets import notebooks_folder
 from coursekit.errors import DataError, SettingsError
 
-__all__ = ["Lesson", "find_lesson", "find_lessons"]
-
 _FILE_NAME = re.compile(r"(\d\d)_\w+\.ipynb")
+_ADDRESS = re.compile(r"(https://[\w.-]+(:\d+)?/[\w./~-]+|file:///[\w./:~-]+)")
+_PAGE = re.compile(r"/(-/)?(tree|blob|commits?|releases|issues|wiki)(/.*)?$")
+_BEGIN = "<!-- lessons: written by `coursekit address`, do not edit -->"
+_END = "<!-- end of lessons -->"
+
+_HEAD = """\
+# Set-up: does nothing where coursekit is installed. Written by `coursekit address`.
+import importlib.util
+
+if importlib.util.find_spec("coursekit") is None:
+"""
+
+_NO_ADDRESS = """\
+    raise ModuleNotFoundError(
+        "coursekit is not installed here, and this copy of the course does not say where "
+        "to get it. Whoever publishes it runs `coursekit address URL` once, with the "
+        "https address of its git repository; on your own machine: pip install -e ."
+    )
+"""
+
+# A notebook server that runs must keep its own parts, as torch must: pip would replace
+# them under it, and the runtime would ask to be restarted.
+_INSTALL = """\
+    import contextlib, subprocess, sys, tempfile
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    keep = "torch torchvision torchaudio numpy scipy pandas matplotlib pillow scikit-learn"
+    keep += " scikit-image ipykernel ipython ipywidgets tornado"  # stay as they are here
+    pins = []
+    for name in keep.split():
+        with contextlib.suppress(PackageNotFoundError):
+            pins.append(f"{name}=={version(name)}")
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder, "constraints.txt")
+        constraints.write_text("\\n".join(pins))
+        pip = [sys.executable, "-m", "pip", "install", "-q", "-c", str(constraints)]
+        source = "REQUIREMENT"
+        done = subprocess.run([*pip, source], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"pip could not install {source}:\\n{done.stderr}")
+    importlib.invalidate_caches()
+    import coursekit
+"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """One notebook of the course, and what it says of itself.
-
-    Parameters
-    ----------
-    path : Path
-    number : str
-        Two digits that order the lessons; empty for a notebook of your own.
-    title : str
-    minutes : int, optional
-        Time a learner needs.
-    roles : tuple of str
-        The data and models that it asks for.
-    gpu : bool, default=False
-        Whether a GPU is needed.
-    extras : tuple of str
-        Optional parts of the package that the lesson needs.
-    """
+class Lesson(NamedTuple):
+    """One notebook of the course, and what it says of itself."""
 
     path: Path
-    number: str = ""
     title: str
+    number: str = ""  # two digits that order the lessons; empty for a notebook of your own
     minutes: int | None = None
-    roles: tuple[str, ...] = ()
-    gpu: bool = False
-    extras: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()  # the data and models that it asks for
 
     @property
     def name(self) -> str:
@@ -52,41 +81,22 @@ class Lesson:
         return self.path.stem
 
 
-def find_lessons(folder: Path | str | None = None) -> tuple[Lesson, ...]:
+def find_lessons(folder: Path | None = None) -> tuple[Lesson, ...]:
     """Return the lessons of a folder, in order; without one, those that came with coursekit."""
-    folder = Path(folder) if folder is not None else notebooks_folder()
-    if not folder.is_dir():
-        msg = f"Lessons are notebooks in a folder, and there is no folder {folder}."
-        raise DataError(msg)
-    paths = sorted(path for path in folder.iterdir() if _FILE_NAME.fullmatch(path.name))
-    lessons: dict[str, Lesson] = {}
-    for path in paths:
-        lesson = _read_lesson(path)
-        other = lessons.setdefault(lesson.number, lesson)
-        if other is not lesson:
-            msg = (
-                f"Each lesson has a number of its own, and {other.name} and {lesson.name} share "
-                f"{lesson.number}. Rename one of them."
-            )
-            raise DataError(msg)
-    return tuple(lessons.values())
+    paths = sorted((folder or notebooks_folder()).iterdir())
+    return tuple(_read_lesson(path) for path in paths if _FILE_NAME.fullmatch(path.name))
 
 
-def find_lesson(name: str | Path, folder: Path | str | None = None) -> Lesson:
+def find_lesson(name: str | Path) -> Lesson:
     """Return the lesson that is meant.
 
-    Parameters
-    ----------
-    name : str or Path
-        A number (``"01"`` or ``"1"``), a file name with or without its ending
-        (``"01_convolutions"``), or the path of any notebook.
-    folder : Path or str, optional
-        Where the lessons lie. Without it, those that came with coursekit.
+    `name` is a number (``"01"`` or ``"1"``), a file name with or without its ending
+    (``"01_convolutions"``), or the path of any notebook.
     """
     path = Path(name)
     if path.suffix == ".ipynb" and path.is_file():
         return _read_lesson(path.resolve(), is_strict=False)
-    lessons = find_lessons(folder)
+    lessons = find_lessons()
     wanted = path.stem if path.suffix == ".ipynb" else str(name)
     for lesson in lessons:
         if wanted in {lesson.name, lesson.number, lesson.number.lstrip("0")}:
@@ -98,18 +108,18 @@ def find_lesson(name: str | Path, folder: Path | str | None = None) -> Lesson:
     }
     near = get_close_matches(str(name).lower(), words, n=1, cutoff=0.5)
     guess = f" Did you mean {words[near[0]]!r}?" if near else ""
-    known = ", ".join(lesson.name for lesson in lessons) or "none"
     msg = (
         f"A lesson is named by its number, its file name or a path, got {str(name)!r}.{guess} "
-        f"Lessons here: {known}."
+        f"Lessons here: {', '.join(lesson.name for lesson in lessons) or 'none'}."
     )
     raise SettingsError(msg)
 
 
 def _read_lesson(path: Path, *, is_strict: bool = True) -> Lesson:
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        said = dict(notebook["metadata"].get("coursekit", {}))
+        said = dict(
+            json.loads(path.read_text(encoding="utf-8"))["metadata"].get("coursekit", {})
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = (
             f"A lesson is a Jupyter notebook (JSON with metadata and cells), and {path} "
@@ -117,22 +127,177 @@ def _read_lesson(path: Path, *, is_strict: bool = True) -> Lesson:
         )
         raise DataError(msg) from error
     kinds = {"title": str, "minutes": int, "roles": list}
-    if is_strict and not all(
-        isinstance(said.get(key), kind) for key, kind in kinds.items()
-    ):
+    if is_strict and any(not isinstance(said.get(key), kinds[key]) for key in kinds):
         msg = (
             f"A lesson's notebook metadata say what it is, and {path.name} has coursekit = "
             f"{said}. Add for example "
             '{"coursekit": {"title": "Convolutions", "minutes": 60, "roles": ["digits"]}}.'
         )
         raise DataError(msg)
-    match = _FILE_NAME.fullmatch(path.name)
-    return Lesson(
-        path=path,
-        number=match[1] if match else "",
-        title=said.get("title", path.stem),
-        minutes=said.get("minutes"),
-        roles=tuple(said.get("roles", ())),
-        gpu=bool(said.get("gpu", False)),
-        extras=tuple(said.get("extras", ())),
+    number = path.name[:2] if _FILE_NAME.fullmatch(path.name) else ""
+    roles = tuple(said.get("roles", ()))
+    return Lesson(path, said.get("title", path.stem), number, said.get("minutes"), roles)
+
+
+# --- what is written from the address ----------------------------------------------------
+
+
+def setup_cell(address: str | None, version: str) -> str:
+    """Return the source of a lesson's set-up cell, plain Python of at most 25 lines.
+
+    The cell does nothing where coursekit can be imported. Elsewhere it installs the tagged
+    version (``v`` + `version`) with pip, which may not replace torch or what else is heavy
+    there. Without an address it says how to set one.
+
+    Examples
+    --------
+    >>> "course.git@v0.1.0" in setup_cell("https://example.org/course.git", "0.1.0")
+    True
+    """
+    install = _INSTALL.replace("REQUIREMENT", f"git+{address}@v{version}")
+    return (_HEAD + (install if address else _NO_ADDRESS)).rstrip()
+
+
+def colab_badge(address: str | None, version: str, *, notebook: str) -> str:
+    """Return the Markdown of an "Open in Colab" badge; Colab opens from GitHub only.
+
+    `notebook` is a path in the repository. The badge opens the tag that the set-up cell installs.
+
+    Examples
+    --------
+    >>> colab_badge(None, "0.1.0", notebook="notebooks/01_convolutions.ipynb")
+    ''
+    """
+    host = "https://github.com/"
+    if address is None or not address.startswith(host):
+        return ""
+    repository = address.removeprefix(host).removesuffix("/").removesuffix(".git")
+    colab = "https://colab.research.google.com"
+    link = f"{colab}/github/{repository}/blob/v{version}/{notebook}"
+    return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({link})"
+
+
+def generated_files(project: Path, *, address: str | None) -> dict[Path, str]:
+    """Return the README and every lesson, each with the text that it should have."""
+    lessons, readme = find_lessons(project / "notebooks"), project / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    begin, end = text.find(_BEGIN), text.find(_END)
+    if not 0 <= begin < end:
+        msg = f"README.md needs two lines around the lesson table: {_BEGIN} and {_END}."
+        raise DataError(msg)
+    has_badges = bool(colab_badge(address, __version__, notebook=""))
+    rows = [["", "Lesson", "Minutes", "Data and models"] + ["Colab"] * has_badges]
+    rows.append(["---"] * len(rows[0]))
+    files = {}
+    for lesson in lessons:
+        link = f"notebooks/{lesson.path.name}"
+        badge = colab_badge(address, __version__, notebook=link)
+        title, needs = f"[{lesson.title}]({link})", ", ".join(lesson.roles)
+        row = [lesson.number, title, f"{lesson.minutes}", needs]
+        rows.append(row + [badge] * has_badges)
+        files[lesson.path] = _notebook_text(lesson.path, address, badge)
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return {readme: f"{text[: begin + len(_BEGIN)]}\n\n{table}\n\n{text[end:]}"} | files
+
+
+def _notebook_text(path: Path, address: str | None, badge: str) -> str:
+    # Plain JSON: nbformat takes over half a second to import, and every lesson imports us.
+    text = path.read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    code = {"cell_type": "code", "execution_count": None, "outputs": []}
+    has_changed = _put(notebook["cells"], "setup", setup_cell(address, __version__), **code)
+    if _put(notebook["cells"], "badge", badge, cell_type="markdown") or has_changed:
+        return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+    return text
+
+
+def _put(cells: list[dict], kind: str, source: str, **fields: object) -> bool:
+    """Give the cell with that tag its source; add it after the title, or drop it."""
+    at = [n for n, cell in enumerate(cells) if kind in cell["metadata"].get("tags", [])]
+    if "".join(cells[at[0]]["source"] if at else []) == source:
+        return False
+    about = {"id": kind, "metadata": {"tags": [kind]}, **fields}
+    cell = cells.pop(at[0]) if at else dict(sorted(about.items()))
+    if source:
+        place = at[0] if at else 1
+        cells.insert(place, cell | {"source": source.splitlines(keepends=True)})
+    return True
+
+
+# --- the address -------------------------------------------------------------------------
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Return the checkout that a folder lies in, the current one by default."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and _read(folder).get("name") == "coursekit":
+            return folder
+    msg = (
+        f"The address is kept in the pyproject.toml of a checkout of the course, and {start} "
+        "is in none. Clone the repository, go into its folder, and run the command there."
     )
+    raise DataError(msg)
+
+
+def check_address(address: str) -> str:
+    """Return an address that pip and git take after ``git+``.
+
+    The path of a repository on this machine becomes a ``file://`` address; of the address of a
+    page inside a repository (``.../tree/main``) the repository's is kept.
+
+    Examples
+    --------
+    >>> check_address("https://example.org/me/course/tree/main/")
+    'https://example.org/me/course'
+    """
+    path = Path(address).expanduser()
+    if address and "://" not in address and (path / ".git").exists():
+        address = path.resolve().as_uri()
+    if not _ADDRESS.fullmatch(address):
+        msg = (
+            "An address is that of a git repository, such as https://github.com/you/course "
+            "(no user name, password or spaces in it), or the path of a repository on this "
+            f"machine, got {address!r}. Copy the https address from your repository's page."
+        )
+        raise SettingsError(msg)
+    is_page = address.startswith("https://")
+    return (_PAGE.sub("", address) if is_page else address).rstrip("/")
+
+
+def read_address(project: Path) -> str | None:
+    """Return the address in a checkout's pyproject.toml, None as long as none is set."""
+    return _read(project).get("urls", {}).get("Repository")
+
+
+def write_address(pyproject: str, address: str | None) -> str:
+    """Return the text of a pyproject.toml with another address in it, or with none.
+
+    Examples
+    --------
+    >>> print(write_address("[project]", "https://example.org/course"))
+    [project]
+    <BLANKLINE>
+    [project.urls]
+    Repository = "https://example.org/course"
+    """
+    text = re.sub(r'(?m)^Repository = "[^"\n]*"\n?', "", pyproject)
+    if address is None:
+        return re.sub(r"\n*^\[project\.urls\]\n(?=\s*(\[|\Z))", "\n\n", text, flags=re.M)
+    table = f'[project.urls]\nRepository = "{address}"'
+    if re.search(r"(?m)^\[project\.urls\]$", text):
+        return re.sub(r"(?m)^\[project\.urls\]$", table, text)
+    end_of_project = r"(?ms)^(\[project\]\n?.*?)(?=\s*(^\[|\Z))"
+    return re.sub(end_of_project, rf"\1\n\n{table}", text, count=1)
+
+
+def _read(project: Path) -> dict:
+    file = project / "pyproject.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+    except ValueError as error:
+        msg = (
+            f"{file} cannot be read as TOML ({error}). Correct it, or restore it from git."
+        )
+        raise DataError(msg) from error

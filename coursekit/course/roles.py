@@ -8,11 +8,10 @@ files instead of both. Data sets and models need torch, so they are imported whe
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coursekit.assets import (
     data_folder,
@@ -30,17 +29,6 @@ if TYPE_CHECKING:
     from coursekit.datasets import ImageSet
     from coursekit.models import Clip
 
-__all__ = [
-    "MODEL_ROLES",
-    "ROLES",
-    "clip",
-    "dataset",
-    "model",
-    "profile",
-    "transform",
-    "use_own_files",
-]
-
 _SEED = 2024
 _TEST_START = 1_000_000  # of the drawn worlds: no training part reaches that far
 _CLIP = "ViT-B-32-quickgelu"  # plain ViT-B-32 takes OpenAI's weights and computes otherwise
@@ -48,20 +36,18 @@ _LITE = "efficientnet_lite0.ra_in1k"
 _CLASSES = "a folder with one folder of images a class, in train and test or not"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Role:
-    """What can stand in a role; forms of data take a part, ``"train"`` or ``"test"``.
+class Role(NamedTuple):
+    """What can stand in a role; the functions of data take a part, ``"train"`` or ``"test"``.
 
-    `real` holds forms by architecture, the first being the one that is taken; data have one,
-    ``""``. `own` takes a path, and for data a part and ``is_quick=``, to look through only.
+    `own` takes a path, and for data a part and ``is_quick=``, to look through only.
     """
 
     title: str  # of the embedded form
+    asset: str  # what the real form downloads
     embedded: Callable[..., Any]
-    real: Mapping[str, Callable[..., Any]]
+    real: Callable[..., Any]
     own: Callable[..., Any]
     own_form: str = _CLASSES  # in words
-    assets: tuple[str, ...]  # what the real forms download, in their order
 
 
 def profile() -> str:
@@ -87,26 +73,23 @@ def dataset(role: str, *, part: str = "train") -> "ImageSet":
         3) and land-cover (n_images, 64, 64, 3). Real insects and photos have different
         sizes and are read from the disk when asked for.
     """
-    chosen, entry = profile(), _find(role, ROLES)
+    is_real, entry = profile() == "real", _find(role, ROLES)
     if part not in ("train", "test"):
         msg = f"part must be one of 'train', 'test', got {part!r}."
         raise SettingsError(msg)
     path = role_paths().get(role)
     if path is not None:
         return _own(role, path, part)
-    return entry.real[""](part) if chosen == "real" else entry.embedded(part)
+    return entry.real(part) if is_real else entry.embedded(part)
 
 
-def model(role: str = "backbone", *, architecture: str | None = None) -> "nn.Module":
+def model(role: str = "backbone") -> "nn.Module":
     """Return the trained model that stands in a role: the user's own, else the profile's.
 
     Parameters
     ----------
     role : str, default="backbone"
         ``"backbone"``, ``"timm-backbone"`` or ``"clip"``.
-    architecture : str, optional
-        Of the real form. That of ``"backbone"`` comes in two: ``"mobilenet_v2"``, the first,
-        and ``"alexnet"``.
 
     Returns
     -------
@@ -120,7 +103,7 @@ def model(role: str = "backbone", *, architecture: str | None = None) -> "nn.Mod
     >>> model("backbone").pretrained_cfg["input_size"]
     (3, 32, 32)
     """
-    made = _make_model(role, architecture)
+    made = _make_model(role)
     return made.model if role == "clip" else made
 
 
@@ -185,7 +168,11 @@ def use_own_files(role: str, path: str | os.PathLike[str] | None) -> None:
     _find(role, {**ROLES, **MODEL_ROLES})
     if path is not None:
         path = Path(path).expanduser().absolute()
-        _look_through(role, path)
+        if role in MODEL_ROLES:
+            _own(role, path)
+        else:
+            for part in ("train", "test"):
+                _own(role, path, part, is_quick=True)
     set_role_path(role, path)
 
 
@@ -193,7 +180,9 @@ def _find(role: str, table: Mapping[str, Role]) -> Role:
     if role in table:
         return table[role]
     kind = {id(ROLES): " for data", id(MODEL_ROLES): " for a model"}.get(id(table), "")
-    hint = _did_you_mean(role)
+    spelled = str(role).lower().replace("_", "-").replace(" ", "-")
+    close = get_close_matches(spelled, [*ROLES, *MODEL_ROLES], n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
     if role in ROLES:
         hint = f" It is a role for data: course.dataset({role!r})."
     elif role in MODEL_ROLES:
@@ -202,37 +191,17 @@ def _find(role: str, table: Mapping[str, Role]) -> Role:
     raise RoleError(msg)
 
 
-def _did_you_mean(role: object) -> str:
-    spelled = str(role).lower().replace("_", "-").replace(" ", "-")
-    close = get_close_matches(spelled, [*ROLES, *MODEL_ROLES], n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _make_model(role: str, architecture: str | None = None) -> Any:
-    chosen, entry = profile(), _find(role, MODEL_ROLES)
-    if architecture is not None and architecture not in entry.real:
-        names = ", ".join(map(repr, entry.real))
-        msg = f"The role {role!r} comes in {names} (real profile), got {architecture!r}."
-        raise SettingsError(msg)
+def _make_model(role: str) -> Any:
+    is_real, entry = profile() == "real", _find(role, MODEL_ROLES)
     path = role_paths().get(role)
     if path is not None:
         return _own(role, path)
-    if chosen == "embedded":
-        return entry.embedded()
-    return entry.real[architecture or next(iter(entry.real))]()
-
-
-def _look_through(role: str, path: Path) -> None:
-    if role in MODEL_ROLES:
-        _own(role, path)
-        return
-    for part in ("train", "test"):
-        _own(role, path, part, is_quick=True)
+    return entry.real() if is_real else entry.embedded()
 
 
 def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
     """Return what the user's files hold, or say what is wrong and how to go without them."""
-    entry = (MODEL_ROLES if role in MODEL_ROLES else ROLES)[role]
+    entry = {**ROLES, **MODEL_ROLES}[role]
     try:
         return entry.own(path, *part, **options)
     except CourseError as error:
@@ -247,26 +216,17 @@ def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
 # --- data ------------------------------------------------------------------------------
 
 
-def _load(name: str, *, has_parts: bool = True) -> Callable:
-    """Return a function that calls `coursekit.datasets.<name>`, imported when called."""
+def _load(name: str, *parts: str) -> "ImageSet":
+    from coursekit import datasets
 
-    def load(part: str) -> "ImageSet":
-        from coursekit import datasets
-
-        function = getattr(datasets, name)
-        return function(part) if has_parts else function()
-
-    return load
+    return getattr(datasets, name)(*parts)
 
 
-def _draw(world: str, n_train: int, n_test: int, **options: Any) -> Callable:
-    def draw(part: str) -> "ImageSet":
-        from coursekit import datasets
+def _draw(world: str, n_train: int, n_test: int, part: str, **options: Any) -> "ImageSet":
+    from coursekit import datasets
 
-        n_images, start = (n_train, 0) if part == "train" else (n_test, _TEST_START)
-        return getattr(datasets, world)(n_images, seed=_SEED, start=start, **options)
-
-    return draw
+    n_images, start = (n_train, 0) if part == "train" else (n_test, _TEST_START)
+    return getattr(datasets, world)(n_images, seed=_SEED, start=start, **options)
 
 
 def _own_classes(
@@ -307,45 +267,46 @@ def _own_photos(path: Path, part: str, *, is_quick: bool = False) -> "ImageSet":
 
 _MNIST = ("MNIST/raw/train-images-idx3-ubyte", "load_mnist_files")
 _CIFAR = ("cifar-10-batches-py/batches.meta", "load_cifar_files")
+_INSECTS = ("beetle", "butterfly")
 
 ROLES: Mapping[str, Role] = {
     "digits": Role(
-        title="scikit-learn's digits, enlarged to 28 x 28",
-        embedded=_load("load_digits"),
-        real={"": _load("fetch_mnist")},
-        own=partial(_own_classes, size=28, channels=1, published=_MNIST),
-        own_form=f"{_CLASSES}, or MNIST's four unpacked files in MNIST/raw",
-        assets=("mnist",),
+        "scikit-learn's digits, enlarged to 28 x 28",
+        "mnist",
+        partial(_load, "load_digits"),
+        partial(_load, "fetch_mnist"),
+        partial(_own_classes, size=28, channels=1, published=_MNIST),
+        f"{_CLASSES}, or MNIST's four unpacked files in MNIST/raw",
     ),
     "objects": Role(
-        title="the shapes world, 32 x 32",
-        embedded=_draw("make_shapes", 8_000, 2_000),
-        real={"": _load("fetch_cifar10")},
-        own=partial(_own_classes, size=32, published=_CIFAR),
-        own_form=f"{_CLASSES}, or CIFAR-10's folder cifar-10-batches-py",
-        assets=("cifar10",),
+        "the shapes world, 32 x 32",
+        "cifar10",
+        partial(_draw, "make_shapes", 8_000, 2_000),
+        partial(_load, "fetch_cifar10"),
+        partial(_own_classes, size=32, published=_CIFAR),
+        f"{_CLASSES}, or CIFAR-10's folder cifar-10-batches-py",
     ),
     "land-cover": Role(
-        title="drawn land cover, 64 x 64",
-        embedded=_draw("make_land_cover", 2_000, 1_000),
-        real={"": _load("fetch_eurosat")},
-        own=partial(_own_classes, size=64),
-        assets=("eurosat",),
+        "drawn land cover, 64 x 64",
+        "eurosat",
+        partial(_draw, "make_land_cover", 2_000, 1_000),
+        partial(_load, "fetch_eurosat"),
+        partial(_own_classes, size=64),
     ),
     "insects": Role(
-        title="two unseen shapes, beetle and butterfly, 32 x 32",
-        embedded=_draw("make_shapes", 240, 150, shapes=("beetle", "butterfly")),
-        real={"": _load("fetch_hymenoptera")},
-        own=_own_classes,
-        assets=("hymenoptera",),
+        "two unseen shapes, beetle and butterfly, 32 x 32",
+        "hymenoptera",
+        partial(_draw, "make_shapes", 240, 150, shapes=_INSECTS),
+        partial(_load, "fetch_hymenoptera"),
+        _own_classes,
     ),
-    "photos": Role(
-        title="scikit-image's photographs",
-        embedded=_load("load_photos", has_parts=False),
-        real={"": _load("fetch_imagenet_sample", has_parts=False)},
-        own=_own_photos,
-        own_form="a folder of images, each a class of its own",
-        assets=("imagenet-sample",),
+    "photos": Role(  # a collection without parts
+        "scikit-image's photographs",
+        "imagenet-sample",
+        lambda _: _load("load_photos"),
+        lambda _: _load("fetch_imagenet_sample"),
+        _own_photos,
+        "a folder of images, each a class of its own",
     ),
 }
 """Name of each role for data, and what can stand in it."""
@@ -362,29 +323,24 @@ def _load_shipped() -> "nn.Module":
     return timm.create_model("coursekit_resnet8", pretrained=True).eval()
 
 
-def _build(name: str, asset: str, *, is_timm: bool = False) -> "nn.Module":
+def _build(name: str | None, file: Path, *, is_timm: bool = False) -> "nn.Module":
     from coursekit import models
 
-    file = fetch(asset)
     if is_timm:
         return models.build_from_timm_files(file, name=name)
-    return models.build_from_state(name, models.read_state(file))
+    return models.build_from_state(name or "coursekit_resnet8", models.read_state(file))
 
 
 def _own_model(path: Path, *, is_timm: bool = False) -> "nn.Module":
     from torchvision.models import list_models
 
-    from coursekit import models
-
     name, file = _split(path)
-    if is_timm:
-        return models.build_from_timm_files(file, name=name)
-    if name and name not in list_models():
+    if name and not is_timm and name not in list_models():
         close = get_close_matches(name, list_models(), n=1)
         guess = f" Did you mean {close[0]!r}?" if close else ""
         msg = f"torchvision has no classifier {name!r}.{guess}"
         raise SettingsError(msg)
-    return models.build_from_state(name or "coursekit_resnet8", models.read_state(file))
+    return _build(name, file, is_timm=is_timm)
 
 
 def _split(path: Path) -> tuple[str | None, Path]:
@@ -407,34 +363,31 @@ def _open_clip(path: Path) -> "Clip":
 
 MODEL_ROLES: Mapping[str, Role] = {
     "backbone": Role(
-        title="a small residual net, trained on the shapes world",
-        embedded=_load_shipped,
-        real={
-            "mobilenet_v2": partial(_build, "mobilenet_v2", "mobilenet-v2"),
-            "alexnet": partial(_build, "alexnet", "alexnet"),
-        },
-        own=_own_model,
-        own_form="a state dict of one of torchvision's classifiers, after its name "
+        "a small residual net, trained on the shapes world",
+        "mobilenet-v2",
+        _load_shipped,
+        lambda: _build("mobilenet_v2", fetch("mobilenet-v2")),
+        _own_model,
+        "a state dict of one of torchvision's classifiers, after its name "
         "(resnet18:net.pth), or of the course's net",
-        assets=("mobilenet-v2", "alexnet"),
     ),
     "timm-backbone": Role(
-        title="the same small residual net, through timm",
-        embedded=_load_shipped,
-        real={_LITE: partial(_build, _LITE, "efficientnet-lite0", is_timm=True)},
-        own=partial(_own_model, is_timm=True),
-        own_form="a state dict of one of timm's models, after its name "
+        "the same small residual net, through timm",
+        "efficientnet-lite0",
+        _load_shipped,
+        lambda: _build(_LITE, fetch("efficientnet-lite0"), is_timm=True),
+        partial(_own_model, is_timm=True),
+        "a state dict of one of timm's models, after its name "
         "(efficientnet_lite0:net.safetensors), or a folder that timm.models.save_for_hf wrote",
-        assets=("efficientnet-lite0",),
     ),
     "clip": Role(
-        title="a small CLIP, trained on captioned shapes",
-        embedded=lambda: _open_clip(data_folder() / "weights" / "clip_small"),
-        real={_CLIP: lambda: _open_clip(fetch("clip-vit-b-32"))},
-        own=_open_clip,
-        own_form="a folder that open_clip opens as local-dir: (open_clip_config.json and "
+        "a small CLIP, trained on captioned shapes",
+        "clip-vit-b-32",
+        lambda: _open_clip(data_folder() / "weights" / "clip_small"),
+        lambda: _open_clip(fetch("clip-vit-b-32")),
+        _open_clip,
+        "a folder that open_clip opens as local-dir: (open_clip_config.json and "
         f"weights), or a file with weights of {_CLIP}",
-        assets=("clip-vit-b-32",),
     ),
 }
 """Name of each role that a model fills, and what can stand in it."""

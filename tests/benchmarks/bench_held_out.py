@@ -13,8 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from coursekit.cli.check import compare_run
-from coursekit.cli.notebooks import Task, choose_notebooks, embedded_settings, run_tasks
+from coursekit.cli.notebooks import (
+    Task,
+    choose_notebooks,
+    compare_run,
+    embedded_settings,
+    run_tasks,
+)
 from coursekit.course import find_lessons
 from coursekit.nbtest.cells import read_notebook
 

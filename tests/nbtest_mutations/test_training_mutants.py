@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.cli.check import compare_run
+from coursekit.cli.notebooks import compare_run
 from coursekit.nbtest.cells import code_cells, read_notebook
 from coursekit.nbtest.run import execute_notebook
 

@@ -10,51 +10,26 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 
 from coursekit.assets import asset_names
-from coursekit.cli import app, main
+from coursekit.cli import app
 from coursekit.course import find_lessons
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "coursekit.cli"]
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("COURSEKIT_MIRROR", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def call(here, capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            main(words)
-        out, error = capsys.readouterr()
-        assert "Traceback" not in out + error
-        # What is copied and pasted is never broken: paths, addresses, a cell's own lines.
-        prose = [line for line in out.splitlines() if os.sep not in line]
-        assert all(len(line) <= 80 for line in prose), out
-        return end.value.code, out, error
-
-    return call
-
-
-def write(path, *sources):
-    cells = [new_code_cell(source) for source in sources]
-    nbformat.write(new_notebook(cells=cells), path)
-    return path
-
-
 def test_help_lists_the_commands(call):
-    code, out, _ = call("--help")
+    code, out = call("--help")
     assert code == 0
     for name in ("doctor", "list", "lab", "run", "fetch", "address"):
         assert f"  {name} " in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["fetch"]])
+def test_what_is_not_for_copying_fits_into_80_columns(call, words):
+    lines = [line for line in call(*words)[1].splitlines() if os.sep not in line]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_version_is_shown(call):
@@ -78,16 +53,18 @@ def test_help_loads_neither_torch_nor_jupyter():
 
 
 def test_list_shows_every_lesson(call):
-    _, out, _ = call("list")
+    _, out = call("list")
     for lesson in find_lessons():
         assert lesson.number in out
 
 
 class TestRun:
-    def test_it_writes_an_executed_copy_and_a_page_and_leaves_the_source(self, call, here):
-        source = write(here / "tiny.ipynb", "print('hello')", "6 * 7")
+    def test_it_writes_an_executed_copy_and_a_page_and_leaves_the_source(
+        self, call, here, write
+    ):
+        source = write("tiny.ipynb", "print('hello')", "6 * 7")
         before = source.read_bytes()
-        code, out, _ = call("run", "tiny.ipynb")
+        code, out = call("run", "tiny.ipynb")
         assert code == 0
         assert "2 of 2" in out
         assert "passed" in out
@@ -100,10 +77,12 @@ class TestRun:
             "tiny.ipynb",
         ]
 
-    def test_a_failing_cell_ends_with_1_and_names_cell_line_and_error(self, call, here):
-        write(here / "good.ipynb", "1")
-        write(here / "bad.ipynb", "x = [1]", "x[3]  # too far", "2")
-        code, out, _ = call("run", "bad.ipynb", "good.ipynb")
+    def test_a_failing_cell_ends_with_1_and_names_cell_line_and_error(
+        self, call, here, write
+    ):
+        write("good.ipynb", "1")
+        write("bad.ipynb", "x = [1]", "x[3]  # too far", "2")
+        code, out = call("run", "bad.ipynb", "good.ipynb")
         assert code == 1
         assert "bad failed, code cell 2 of 3:" in out
         assert "x[3]  # too far" in out
@@ -111,47 +90,45 @@ class TestRun:
         assert "1 of 1" in out, "the other lesson still runs"
         assert (here / "runs" / "bad.html").is_file()
 
-    def test_the_profile_reaches_the_kernel(self, call, here):
-        write(
-            here / "p.ipynb", "import os\nassert os.environ['COURSEKIT_PROFILE'] == 'real'"
-        )
+    def test_the_profile_reaches_the_kernel(self, call, here, write):
+        write("p.ipynb", "import os\nassert os.environ['COURSEKIT_PROFILE'] == 'real'")
         assert call("run", "p.ipynb", "--profile", "real")[0] == 0
 
-    def test_the_time_out_is_told(self, call, here):
-        write(here / "slow.ipynb", "import time\ntime.sleep(60)")
-        code, out, _ = call("run", "slow.ipynb", "--timeout", "1")
+    def test_the_time_out_is_told(self, call, here, write):
+        write("slow.ipynb", "import time\ntime.sleep(60)")
+        code, out = call("run", "slow.ipynb", "--timeout", "1")
         assert code == 1
         assert "longer than 1 seconds" in out
 
-    def test_an_unknown_lesson_ends_with_2_before_anything_runs(self, call, here):
-        write(here / "good.ipynb", "1")
-        code, _, error = call("run", "good.ipynb", "99")
+    def test_an_unknown_lesson_ends_with_2_before_anything_runs(self, call, here, write):
+        write("good.ipynb", "1")
+        code, error = call("run", "good.ipynb", "99")
         assert code == 2
         assert "'99'" in error
         assert not (here / "runs").exists()
 
     def test_a_file_that_is_no_notebook_is_named(self, call, here):
         (here / "bad.ipynb").write_text("{}")
-        code, _, error = call("run", "bad.ipynb")
+        code, error = call("run", "bad.ipynb")
         assert code == 1
         assert "bad.ipynb" in error
 
-    def test_an_output_folder_that_is_a_file_is_told(self, call, here):
-        write(here / "good.ipynb", "1")
+    def test_an_output_folder_that_is_a_file_is_told(self, call, here, write):
+        write("good.ipynb", "1")
         (here / "runs").write_text("in the way")
-        code, _, error = call("run", "good.ipynb")
+        code, error = call("run", "good.ipynb")
         assert code == 1
         assert "runs" in error
 
-    def test_a_source_or_another_result_is_never_written_over(self, call, here):
-        source = write(here / "a.ipynb", "1")
+    def test_a_source_or_another_result_is_never_written_over(self, call, here, write):
+        source = write("a.ipynb", "1")
         (here / "b").mkdir()
         write(here / "b" / "a.ipynb", "2")
         before = source.read_bytes()
-        code, _, error = call("run", "a.ipynb", "--output", ".")
+        code, error = call("run", "a.ipynb", "--output", ".")
         assert code == 2
         assert "would write over a.ipynb itself" in error
-        code, _, error = call("run", "a.ipynb", "b/a.ipynb")
+        code, error = call("run", "a.ipynb", "b/a.ipynb")
         assert code == 2
         assert "Two of the notebooks are named a.ipynb" in error
         assert source.read_bytes() == before
@@ -159,10 +136,8 @@ class TestRun:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
     @pytest.mark.parametrize("wait_for", ["kernel", "cell"])
-    def test_ctrl_c_leaves_no_kernel_behind(self, here, wait_for):
-        write(
-            here / "slow.ipynb", "open('started', 'w').close()\nimport time\ntime.sleep(60)"
-        )
+    def test_ctrl_c_leaves_no_kernel_behind(self, here, wait_for, write):
+        write("slow.ipynb", "open('started', 'w').close()\nimport time\ntime.sleep(60)")
         process = subprocess.Popen(
             [*COMMAND, "run", "slow.ipynb"],
             stdout=subprocess.PIPE,
@@ -211,7 +186,7 @@ class TestErrors:
             raise KeyError("surprise")
 
         monkeypatch.setattr("coursekit.course.find_lessons", break_down)
-        code, _, error = call("list")
+        code, error = call("list")
         assert code == 1
         assert "KeyError" in error
         assert "--debug" in error
@@ -219,27 +194,25 @@ class TestErrors:
 
 class TestFetch:
     def test_without_arguments_it_shows_sizes_and_licenses(self, call):
-        code, out, _ = call("fetch")
+        code, out = call("fetch")
         assert code == 0
         assert "11.1 MiB" in out
         assert "CC BY-SA" in out
 
     def test_an_unknown_role_gets_a_suggestion(self, call):
-        code, _, error = call("fetch", "digts")
+        code, error = call("fetch", "digts")
         assert code == 2
         assert "Did you mean 'digits'" in error
 
     def test_what_cannot_be_had_is_told_and_the_rest_goes_on(self, call):
-        code, out, _ = call("fetch", "insects", "land-cover")
+        code, out = call("fetch", "insects", "land-cover")
         assert code == 1
         assert out.count("not there:") == 2
         assert "0 of 2 there" in out
 
     def test_what_is_there_is_counted(self, call, monkeypatch, here):
-        from coursekit.cli import fetch
-
-        monkeypatch.setattr(fetch, "fetch", lambda name: here / name)
-        code, out, _ = call("fetch", "--all")
+        monkeypatch.setattr("coursekit.assets.fetch", lambda name: here / name)
+        code, out = call("fetch", "--all")
         assert code == 0
         n_assets = len(asset_names())
         assert f"{n_assets} of {n_assets} there" in out
@@ -254,7 +227,9 @@ class TestLab:
         assert call("lab")[0] == 0
         assert started == [[sys.executable, "-m", "jupyterlab", str(ROOT / "notebooks")]]
 
-    def test_installed_lessons_are_copied_once_and_never_over_a_learners_work(self, here):
+    def test_installed_lessons_are_copied_once_and_never_over_a_learners_work(
+        self, here, write
+    ):
         shipped = here / "_shipped" / "notebooks"
         (shipped / "solutions").mkdir(parents=True)
         write(shipped / "01_a.ipynb", "1")
@@ -276,7 +251,7 @@ class TestAddress:
         return here
 
     def test_one_command_sets_it_and_one_takes_it_out(self, call, fork):
-        code, out, _ = call("address", "https://github.com/you/fork")
+        code, out = call("address", "https://github.com/you/fork")
         assert code == 0
         assert "pyproject.toml" in out
         assert "https://github.com/you/fork" in (fork / "pyproject.toml").read_text()
@@ -296,6 +271,6 @@ class TestAddress:
         assert (fork / "pyproject.toml").read_text() == before
 
     def test_outside_a_checkout_it_says_where_to_go(self, call):
-        code, _, error = call("address")
+        code, error = call("address")
         assert code == 1
         assert "Clone the repository" in error

@@ -1,33 +1,21 @@
 """The doctor says what works, and how to mend what does not."""
 
-import os
 import sys
-from pathlib import Path
 
 import pytest
 
 from coursekit import __version__
-from coursekit.cli import doctor, main
+from coursekit.cli import doctor
 from coursekit.cli.doctor import RoleState
-from coursekit.course import Lesson
 
 
 @pytest.fixture
-def visit(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
-    for name in list(os.environ):
-        if name.startswith("COURSEKIT_") and name != "COURSEKIT_CACHE":
-            monkeypatch.delenv(name)
-
+def visit(call, monkeypatch):
     def visit(**settings):
         for name, value in settings.items():
             monkeypatch.setenv(f"COURSEKIT_{name}", str(value))
-        with pytest.raises(SystemExit) as end:
-            main(["doctor"])
-        out, error = capsys.readouterr()
-        assert error == ""
-        return end.value.code, " ".join(out.split())
+        code, out = call("doctor")
+        return code, " ".join(out.split())
 
     return visit
 
@@ -91,16 +79,6 @@ def test_a_package_that_is_too_old_is_named_with_the_command(visit, monkeypatch)
     assert found.is_fatal
     assert 'pip install "torch>=2.10"' in found.mend
     assert "numpy" not in found.mend
-
-
-def test_what_only_some_lessons_need_is_told_when_one_of_them_is_here(monkeypatch):
-    lesson = Lesson(path=Path("03_x.ipynb"), title="x", extras=("test",))
-    monkeypatch.setattr(doctor, "find_lessons", lambda: (lesson,))
-    monkeypatch.setattr(doctor, "version", lambda name: "0")
-    found = {finding.name: finding for finding in doctor.examine()}["extras"]
-    assert not found.is_fatal
-    assert '"hypothesis>=' in found.mend
-    assert '"numpy>=' not in found.mend, "that one is needed by all"
 
 
 def test_torch_that_does_not_load_is_told_with_the_command(monkeypatch):

@@ -5,23 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.cli import main, train
 from coursekit.recipes import BackboneRecipe, ShippedModel
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            main(["train", *words])
-        out, error = capsys.readouterr()
-        assert "Traceback" not in out + error
-        return end.value.code, out + error
-
-    return call
 
 
 @pytest.fixture
@@ -44,14 +28,14 @@ def trained(monkeypatch):
             accuracies={"shape": 0.5, "color": 0.25},
         )
 
-    monkeypatch.setitem(train.RECIPES, "backbone", (BackboneRecipe, fake))
+    monkeypatch.setattr("coursekit.recipes.train_backbone", fake)
     return noted
 
 
 def test_the_recipe_is_the_shipped_one_unless_told_otherwise(call, trained):
-    assert call("backbone")[0] == 0
+    assert call("train", "backbone")[0] == 0
     words = ("--images", "300", "--epochs", "2", "--seed", "3", "--output", "there")
-    assert call("backbone", *words)[0] == 0
+    assert call("train", "backbone", *words)[0] == 0
     (first, second) = trained
     assert first == (Path("runs/weights"), BackboneRecipe())
     assert second == (Path("there"), BackboneRecipe(n_images=300, n_epochs=2, seed=3))
@@ -60,20 +44,20 @@ def test_the_recipe_is_the_shipped_one_unless_told_otherwise(call, trained):
 def test_it_says_what_was_reached_and_whether_it_is_what_is_shipped(
     call, trained, monkeypatch, tmp_path
 ):
-    _, out = call("backbone")
+    _, out = call("train", "backbone")
     assert "shape 50.0 %, color 25.0 %" in out
     assert f"7 bytes, SHA-256 {hashlib.sha256(b'weights').hexdigest()[:16]}" in out
     assert "Other bytes than the course ships" in out
-    monkeypatch.setattr(train, "data_folder", lambda: tmp_path)
-    assert "ships no file of this name yet" in call("backbone")[1]
+    monkeypatch.setattr("coursekit.assets.data_folder", lambda: tmp_path)
+    assert "ships no file of this name yet" in call("train", "backbone")[1]
     (tmp_path / "weights").mkdir()
     shipped = tmp_path / "weights" / "coursekit_resnet8.shapes.safetensors"
     shipped.write_bytes(b"weights")
-    assert "Byte for byte what the course ships" in call("backbone")[1]
+    assert "Byte for byte what the course ships" in call("train", "backbone")[1]
 
 
 def test_an_unknown_recipe_is_guessed(call, trained):
-    code, out = call("backbones")
+    code, out = call("train", "backbones")
     assert code
     assert "no recipe 'backbones'" in out
     assert "Did you mean 'backbone'?" in out
@@ -85,7 +69,7 @@ def test_an_unknown_recipe_is_guessed(call, trained):
     [(("--images", "64"), "at least one full batch"), (("--epochs", "0"), "--epochs")],
 )
 def test_numbers_that_make_no_training_are_refused(call, trained, words, said):
-    code, out = call("backbone", *words)
+    code, out = call("train", "backbone", *words)
     assert code
     assert said in " ".join(out.split())
     assert not trained

@@ -60,7 +60,7 @@ def test_the_roles_and_what_they_download():
     assert tuple(course.ROLES) == DATA
     assert tuple(course.MODEL_ROLES) == MODELS
     for role, entry in {**course.ROLES, **course.MODEL_ROLES}.items():
-        assert {assets.get_asset(name).role for name in entry.assets} == {role}
+        assert assets.get_asset(entry.asset).role == role
 
 
 # --- data ------------------------------------------------------------------------------
@@ -186,27 +186,11 @@ def test_loaders_take_the_transform_for_images_of_one_size_and_of_many(role):
         assert model(batch).shape == (2, 18)
 
 
-def test_the_transform_is_a_resize_and_the_models_normalization():
-    images, config = torch.rand(2, 3, 64, 64), course.model().pretrained_cfg
-    mean, std = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
-    smaller = torch.nn.functional.interpolate(
-        images, (32, 32), mode="bilinear", antialias=True
-    )
-    fitted = course.transform()(images)
-    torch.testing.assert_close(fitted, (smaller - mean) / std, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize(
-    ("role", "architecture", "name"),
-    [
-        ("backbone", None, "mobilenet_v2"),
-        ("backbone", "alexnet", "alexnet"),
-        ("timm-backbone", None, "efficientnet_lite0"),
-    ],
+    ("role", "name"),
+    [("backbone", "mobilenet_v2"), ("timm-backbone", "efficientnet_lite0")],
 )
-def test_the_real_net_holds_the_fetched_weights(
-    monkeypatch, tmp_path, real, role, architecture, name
-):
+def test_the_real_net_holds_the_fetched_weights(monkeypatch, tmp_path, real, role, name):
     make = timm.create_model if role == "timm-backbone" else torchvision.models.get_model
     saved = make(name).eval()
     torch.save(saved.state_dict(), tmp_path / "weights.pth")
@@ -214,18 +198,12 @@ def test_the_real_net_holds_the_fetched_weights(
     monkeypatch.setattr(
         roles, "fetch", lambda asset: fetched.append(asset) or tmp_path / "weights.pth"
     )
-    model, image = course.model(role, architecture=architecture), torch.rand(1, 3, 64, 64)
-    assert fetched[0] in course.MODEL_ROLES[role].assets
-    assert fetched[0].replace("-", "_") == name
+    model, image = course.model(role), torch.rand(1, 3, 64, 64)
+    assert fetched == [course.MODEL_ROLES[role].asset]
     assert not model.training
     assert model.pretrained_cfg["input_size"] == (3, 224, 224)
     with torch.inference_mode():
         torch.testing.assert_close(model(image), saved(image))
-
-
-def test_an_architecture_that_the_real_form_does_not_have_is_refused():
-    with pytest.raises(SettingsError, match=r"'mobilenet_v2', 'alexnet'.*got 'resnet50'"):
-        course.model("backbone", architecture="resnet50")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +312,7 @@ def test_ones_own_clip_is_used_or_its_fault_is_told(monkeypatch, tmp_path, profi
 
 @pytest.mark.parametrize("role", DATA + MODELS)
 def test_without_downloads_the_error_and_the_doctor_name_the_command(real, role):
-    asset = (course.ROLES | course.MODEL_ROLES)[role].assets[0]
+    asset = (course.ROLES | course.MODEL_ROLES)[role].asset
     with pytest.raises(AssetError, match=rf"(?s)role '{role}'.*coursekit fetch {asset}"):
         course.dataset(role) if role in DATA else course.model(role)
     states = states_of(role)
@@ -356,9 +334,7 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
 
 
 def test_files_that_are_at_hand_are_ready(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "coursekit.cli.doctor.find_file", lambda name, *, thorough: tmp_path
-    )
+    monkeypatch.setattr("coursekit.assets.find_file", lambda name, *, thorough: tmp_path)
     state = states_of("digits")["real"]
     assert state.state == "ready"
     assert str(tmp_path) in state.what

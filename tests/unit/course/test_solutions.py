@@ -204,10 +204,6 @@ def test_the_average_does_not_depend_on_the_batches(size):
     assert SOLVED["05"]["accuracy_over_samples"](batches) == pytest.approx(right)
 
 
-def test_the_best_epoch_is_the_earliest_of_the_best():
-    assert SOLVED["05"]["best_epoch"]([0.1, 0.9, 0.9, 0.2]) == 2
-
-
 @pytest.mark.parametrize("lesson", ["05", "06"])
 @pytest.mark.parametrize("decay", [0.5, 0.75, 1.0])
 def test_rates_are_those_of_timms_groups(lesson, decay):
@@ -269,10 +265,6 @@ def test_probabilities_sum_to_one_and_lengths_do_not_matter():
     assert found.sum() == pytest.approx(1)
     again = SOLVED["07"]["text_probabilities"](3 * image, 7 * texts, 20.0)
     torch.testing.assert_close(found, again)
-
-
-def test_the_vector_of_a_class_has_length_one():
-    assert SOLVED["07"]["class_vector"](numbers(6, 8)).norm() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("k", [1, 5])

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from coursekit import course
-from coursekit.cli.train import RECIPES
 from coursekit.datasets import HELD_OUT_PAIRS
 from coursekit.errors import SettingsError
 from coursekit.models import open_clip_files
@@ -128,10 +127,6 @@ def test_a_caption_that_is_true_of_another_picture_does_not_count(made, monkeypa
     numbers[1, 2] = 0
     loss((torch.zeros(3, 96),), numbers)
     assert seen[1].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
-
-
-def test_the_command_knows_the_recipe():
-    assert RECIPES["clip"] == (ClipRecipe, train_clip)
 
 
 @pytest.mark.parametrize(
