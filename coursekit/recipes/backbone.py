@@ -5,13 +5,13 @@ never land cover, never an unseen shape.
 """
 
 import hashlib
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -34,7 +34,7 @@ from coursekit.seeds import seeded
 from coursekit.training import History, Trainer, TrainSettings
 from coursekit.transforms import PerImage, RandomQuarterTurn
 
-__all__ = ["BackboneRecipe", "ShippedModel", "train_backbone", "write_shipped"]
+__all__ = ["BackboneRecipe", "ShippedModel", "train_backbone"]
 
 _NAME = "coursekit_resnet8.shapes"
 _ANSWERS = {
@@ -49,53 +49,29 @@ _N_TEST = 6_000
 _N_SCALES = 3
 _FLOOR = 1e-3  # an even surface has no detail, and its logarithm should not be infinite
 N_STATISTICS = 3 * (2 + _N_SCALES)
-MAX_BYTES = 2_000_000
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class ShippedModel:
-    """What a recipe wrote.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``"coursekit_resnet8.shapes"``.
-    weights, card, log : Path
-        The files: safetensors in half precision, Markdown, and one row an epoch.
-    sha256 : str
-        Of the file of weights.
-    n_bytes : int
-        Of the file of weights.
-    accuracies : mapping of str to float
-        From 0 to 1, on fresh data.
-    """
+    """What a recipe wrote."""
 
     name: str
+    """Such as ``"coursekit_resnet8.shapes"``."""
     weights: Path
-    card: Path
-    log: Path
+    """Safetensors in half precision; beside them ``.md``, the card, and ``.log.csv``."""
     sha256: str
     n_bytes: int
     accuracies: Mapping[str, float]
+    """From 0 to 1, on fresh data."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class BackboneRecipe:
     """How the backbone is trained; the defaults are those of the weights that are shipped.
 
-    Parameters
-    ----------
-    n_images : int
-        Pictures drawn for training.
-    n_epochs, batch_size : int
-        How often they are seen, and how many at a time.
-    max_lr, weight_decay : float
-        Of AdamW; the rate rises for a seventh of the steps and falls again, one cycle.
-    texture_weight : float
-        Of the mean squared error of the texture statistics, beside four cross-entropies.
-    seed : int
-        Of the pictures, the first weights, the order and the augmentation.
+    By AdamW, whose rate rises for a seventh of the steps and falls again, one cycle; `seed` is
+    of the pictures, the first weights, the order and the augmentation.
     """
 
     n_images: int = 50_000
@@ -103,52 +79,20 @@ class BackboneRecipe:
     batch_size: int = 128
     max_lr: float = 4e-3
     weight_decay: float = 0.05
-    texture_weight: float = 0.5
     seed: int = 7
 
     def __post_init__(self) -> None:
-        check_recipe(self)
-
-
-def check_recipe(recipe: "BackboneRecipe") -> None:
-    """Raise `SettingsError` if a number of a recipe cannot be trained with."""
-    for name in recipe.__slots__:
-        if not getattr(recipe, name) > 0 and name != "seed":
-            msg = f"{name} must be positive, got {getattr(recipe, name)!r}."
+        if self.n_images < self.batch_size or self.n_epochs < 1:
+            msg = (
+                f"A recipe needs an epoch and a full batch of pictures, got n_epochs={self.n_epochs}, "
+                f"n_images={self.n_images}, batch_size={self.batch_size}."
+            )
             raise SettingsError(msg)
-    if recipe.seed < 0 or recipe.n_images < recipe.batch_size:
-        msg = (
-            "A recipe needs a seed of 0 or more and at least one full batch of pictures, got "
-            f"seed={recipe.seed}, n_images={recipe.n_images}, batch_size={recipe.batch_size}."
-        )
-        raise SettingsError(msg)
 
 
-def train_backbone(
-    folder: str | os.PathLike[str],
-    *,
-    recipe: BackboneRecipe | None = None,
-    device: torch.device | str | None = None,
-    progress_bar: bool = True,
-) -> ShippedModel:
-    """Train the backbone from nothing and write it to `folder`.
+def train_backbone(folder: Path, *, recipe: BackboneRecipe) -> ShippedModel:
+    """Train the backbone from nothing and write weights, card and log to `folder`.
 
-    Parameters
-    ----------
-    folder : path-like
-        Gets weights, card and log.
-    recipe : BackboneRecipe, optional
-        By default the one whose weights are shipped.
-    device : torch.device or str, optional
-        By default the fastest at hand.
-    progress_bar : bool, default=True
-
-    Returns
-    -------
-    ShippedModel
-
-    Notes
-    -----
     Four questions are answered from the same 112 features: shape, color, size and background;
     and the picture's own texture statistics are predicted from them. That is what makes them
     useful elsewhere: with the shape alone, features forget colors and textures. Quarter turns
@@ -158,36 +102,46 @@ def train_backbone(
     The same recipe gives the same bytes on the same machine with the same versions; another
     machine rounds differently.
     """
-    recipe = recipe or BackboneRecipe()
     with seeded(recipe.seed):
         model = _Pretext(SmallResNet(num_classes=sum(_N_LOGITS) + N_STATISTICS))
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.max_lr, weight_decay=recipe.weight_decay
-    )
     loader = _loader(recipe.n_images, 0, recipe, is_training=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.max_lr, total_steps=len(loader) * recipe.n_epochs, pct_start=0.15
-    )
-    trainer = Trainer(
+    trainer, history = fit_recipe(
         model,
-        optimizer=optimizer,
-        loss=_Loss(recipe.texture_weight),
+        [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}],
+        loader,
+        recipe,
+        loss=pretext_loss,
         metrics=[_metric(name) for name in _ANSWERS],
-        scheduler=scheduler,
-        settings=TrainSettings(scheduler_every="step", progress_bar=progress_bar),
-        device=device,
+    )
+    reached = trainer.evaluate(_loader(_N_TEST, _TEST_START, recipe, is_training=False))
+    # The logits of the shapes come first; they alone are kept.
+    state = {
+        name: value[: _N_LOGITS[0]] if name.startswith("fc.") else value
+        for name, value in model.net.state_dict().items()
+    }
+    accuracies = {name: reached[name] for name in _ANSWERS}
+    return write_shipped(state, folder, _NAME, _about(recipe), accuracies, history)
+
+
+def fit_recipe(
+    model: nn.Module,
+    groups: list[dict],
+    loader: Any,
+    recipe: BackboneRecipe,
+    **options: Any,
+) -> tuple[Trainer, History]:
+    """Train `model` as all shipped weights are trained: AdamW and one cycle of its rate."""
+    optimizer = torch.optim.AdamW(groups, lr=recipe.max_lr)
+    n_steps = len(loader) * recipe.n_epochs
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.max_lr, total_steps=n_steps, pct_start=0.15
+    )
+    settings = TrainSettings(scheduler_every="step")
+    trainer = Trainer(
+        model, optimizer=optimizer, scheduler=scheduler, settings=settings, **options
     )
     with seeded(recipe.seed):
-        history = trainer.fit(loader, n_epochs=recipe.n_epochs)
-    reached = trainer.evaluate(_loader(_N_TEST, _TEST_START, recipe, is_training=False))
-    return write_shipped(
-        _with_one_head(model.net),
-        folder,
-        name=_NAME,
-        about=_about(recipe),
-        accuracies={name: reached[name] for name in _ANSWERS},
-        history=history,
-    )
+        return trainer, trainer.fit(loader, n_epochs=recipe.n_epochs)
 
 
 def _loader(n_images: int, start: int, recipe: BackboneRecipe, *, is_training: bool):
@@ -221,23 +175,16 @@ class _Pretext(nn.Module):
         return torch.cat([self.net(images), texture_statistics(images)], dim=1)
 
 
-class _Loss:
-    """The sum of four cross-entropies and the weighted error of the statistics."""
-
-    def __init__(self, texture_weight: float) -> None:
-        self.texture_weight = texture_weight
-
-    def __call__(self, outputs: Tensor, answers: Tensor) -> Tensor:
-        *logits, predicted, true = outputs.split(
-            [*_N_LOGITS, N_STATISTICS, N_STATISTICS], 1
-        )
-        entropies = [F.cross_entropy(part, answers[:, n]) for n, part in enumerate(logits)]
-        return sum(entropies) + self.texture_weight * F.mse_loss(predicted, true)
+def pretext_loss(outputs: Tensor, answers: Tensor) -> Tensor:
+    """Return the sum of four cross-entropies and half the error of the statistics."""
+    *logits, predicted, true = outputs.split([*_N_LOGITS, N_STATISTICS, N_STATISTICS], 1)
+    entropies = [F.cross_entropy(part, answers[:, n]) for n, part in enumerate(logits)]
+    # Without the statistics, colors and textures are forgotten.
+    return sum(entropies) + 0.5 * F.mse_loss(predicted, true)
 
 
 def _metric(name: str):
     number = list(_ANSWERS).index(name)
-
     start = sum(_N_LOGITS[:number])
 
     def metric(outputs: Tensor, answers: Tensor) -> Tensor:
@@ -248,25 +195,13 @@ def _metric(name: str):
     return metric
 
 
-def _with_one_head(model: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict with the logits of the shapes alone, which come first."""
-    n_shapes = _N_LOGITS[0]
-    return {
-        name: value[:n_shapes] if name.startswith("fc.") else value
-        for name, value in model.state_dict().items()
-    }
-
-
-def command_of(name: str, recipe: "BackboneRecipe") -> str:
+def command_of(name: str, recipe: BackboneRecipe) -> str:
     """Return the command that makes these weights anew."""
-    options = {"images": "n_images", "epochs": "n_epochs", "seed": "seed"}
-    default = type(recipe)()
-    changed = [
-        f" --{option} {getattr(recipe, field)}"
-        for option, field in options.items()
-        if getattr(recipe, field) != getattr(default, field)
-    ]
-    return f"`coursekit train {name}{''.join(changed)}`"
+    words, default = f"coursekit train {name}", type(recipe)()
+    for field in ("n_images", "n_epochs", "seed"):
+        if getattr(recipe, field) != getattr(default, field):
+            words += f" --{field.removeprefix('n_')} {getattr(recipe, field)}"
+    return f"`{words}`"
 
 
 def _about(recipe: BackboneRecipe) -> dict[str, str]:
@@ -305,8 +240,7 @@ def texture_statistics(images: Tensor) -> Tensor:
 
 def write_shipped(
     state: Mapping[str, Tensor],
-    folder: str | os.PathLike[str],
-    *,
+    folder: Path,
     name: str,
     about: Mapping[str, str],
     accuracies: Mapping[str, float],
@@ -317,67 +251,37 @@ def write_shipped(
     The same weights give the same bytes; date and versions stand in the card only. `about` are
     rows of the card: architecture, data, recipe, seed, command.
     """
-    halves = {
-        key: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
-        for key, value in state.items()
-    }
-    broken = [key for key, value in halves.items() if not torch.isfinite(value).all()]
-    if broken:
-        msg = f"Weights must be finite in half precision, but {broken[0]} is not."
-        raise SettingsError(msg)
-    n_bytes = sum(value.numel() * value.element_size() for value in halves.values())
-    if n_bytes > MAX_BYTES:
-        msg = (
-            f"A shipped file holds at most {MAX_BYTES / 1e6:g} MB, these weights take "
-            f"{n_bytes / 1e6:.2f} MB. Make the net smaller."
-        )
-        raise SettingsError(msg)
-    folder = Path(folder)
+    halves = {}
+    for key, value in sorted(state.items()):
+        half = value.detach().cpu()
+        halves[key] = (half.half() if half.is_floating_point() else half).contiguous()
+        if not torch.isfinite(halves[key]).all():
+            msg = f"Weights must be finite in half precision, but {key} is not."
+            raise SettingsError(msg)
     folder.mkdir(parents=True, exist_ok=True)
-    weights, card, log = (
-        folder / f"{name}{ending}" for ending in (".safetensors", ".md", ".log.csv")
+    weights = folder / f"{name}.safetensors"
+    save_file(halves, weights)
+    weights.chmod(0o644)  # safetensors gives its files to their owner alone
+    frame = history.to_frame().drop(columns="seconds")
+    frame.to_csv(
+        folder / f"{name}.log.csv", index=False, float_format="%.5g", lineterminator="\n"
     )
-    unfinished = weights.with_suffix(".part")
-    save_file(
-        {key: value.contiguous() for key, value in sorted(halves.items())}, unfinished
-    )
-    unfinished.chmod(0o644)  # safetensors gives its files to their owner alone
-    unfinished.replace(weights)
-    log.write_text(_format_log(history), encoding="utf-8")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    n_bytes = weights.stat().st_size
+    reached = (f"{what} {100 * value:.1f} %" for what, value in accuracies.items())
+    packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
     rows = {
         **about,
-        "Accuracy on fresh pictures": ", ".join(
-            f"{what} {100 * value:.1f} %" for what, value in accuracies.items()
-        ),
-        "Size": f"{weights.stat().st_size:,} bytes, half precision",
+        "Accuracy on fresh pictures": ", ".join(reached),
+        "Size": f"{n_bytes:,} bytes, half precision",
         "SHA-256": f"`{digest}`",
         "Date": datetime.now(UTC).date().isoformat(),
-        "Versions": _versions(),
+        "Versions": f"Python {platform.python_version()}, {packages}",
         "License": "CC BY 4.0, as all that coursekit draws",
     }
-    card.write_text(_format_card(name, rows), encoding="utf-8")
-    return ShippedModel(
-        name=name,
-        weights=weights,
-        card=card,
-        log=log,
-        sha256=digest,
-        n_bytes=weights.stat().st_size,
-        accuracies=dict(accuracies),
-    )
-
-
-def _versions() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"Python {platform.python_version()}, {packages}"
-
-
-def _format_card(name: str, rows: Mapping[str, str]) -> str:
     table = "\n".join(f"| {what} | {text} |" for what, text in rows.items())
-    return f"# {name}\n\n| | |\n| --- | --- |\n{table}\n"
-
-
-def _format_log(history: History) -> str:
-    frame = history.to_frame().drop(columns="seconds", errors="ignore")
-    return frame.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+    card = f"# {name}\n\n| | |\n| --- | --- |\n{table}\n"
+    (folder / f"{name}.md").write_text(card, encoding="utf-8")
+    return ShippedModel(
+        name=name, weights=weights, sha256=digest, n_bytes=n_bytes, accuracies=accuracies
+    )

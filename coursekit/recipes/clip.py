@@ -1,13 +1,16 @@
-"""Make the small CLIP: its training, its loss, and what it can do.
+"""Make the small CLIP: its words and captions, its training, its loss, and what it can do.
 
 It sees all 28 shapes, but never a held-out pair of shape and color. The image tower starts
 from the shipped backbone.
 """
 
-import os
+import gzip
+import json
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import open_clip
@@ -19,32 +22,31 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from coursekit.datasets import (
+    BACKGROUNDS,
+    COLORS,
     HELD_OUT_PAIRS,
+    SIZES,
+    SOURCE_SHAPES,
+    UNSEEN_SHAPES,
     ImageSet,
+    caption_shape,
     make_loader,
     make_shapes,
 )
 from coursekit.features import (
-    Embeddings,
     embed_images,
     embed_texts,
     recall_at_k,
     zero_shot_classifier,
 )
 from coursekit.recipes.backbone import (
+    BackboneRecipe,
     ShippedModel,
-    check_recipe,
     command_of,
+    fit_recipe,
     write_shipped,
 )
-from coursekit.recipes.captions import (
-    ATTRIBUTES,
-    WORDS_FILE,
-    draw_caption,
-    write_clip_files,
-)
 from coursekit.seeds import derive_seed, seeded
-from coursekit.training import Trainer, TrainSettings
 
 __all__ = ["ClipRecipe", "train_clip"]
 
@@ -53,68 +55,148 @@ _WEIGHTS = "open_clip_model.safetensors"  # the name that open_clip looks for fi
 _LARGEST_SCALE = 100.0
 _STARTS = {"seen": 20_000_000, "held-out": 30_000_000}  # no training set reaches that far
 _PROMPTS = {"shapes": "a {}", "colors": "a {} object", "sizes": "a {} object"}
-_N_RETRIEVED = 500
+_N_TEST, _N_RETRIEVED = (
+    6_000,
+    500,
+)  # pictures of either kind that accuracies are measured on
+_EMBED_DIM, _CONTEXT_LENGTH = 96, 16
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "shape": SOURCE_SHAPES + UNSEEN_SHAPES,
+    "color": COLORS,
+    "size": SIZES,
+    "background": BACKGROUNDS,
+}
+"""What a caption can name, and the names."""
+
+WORDS_FILE = "words.txt.gz"
+"""Beside the weights: give it to ``open_clip.get_tokenizer`` as ``bpe_path=``."""
+
+_NOUNS = ("object", "shape", "thing")
+_OPENINGS = (
+    *("", "", "", "a photo of ", "a picture of ", "a drawing of ", "an image of "),
+    *("this is ", "there is "),
+)
+_NEVER_TRAINED = (
+    *("the", "and", "in", "with", "not", "no", "without", "two", "three", "many"),
+    *("left", "right", "top", "bottom", "middle", "above", "below", "above", "side"),
+)
+_WORDS = [
+    *(name for names in ATTRIBUTES.values() for name in names),
+    *(*_NOUNS, "background", "on", "a", "an", *"".join(_OPENINGS).split()),
+    *(f"{name}s" for name in (*ATTRIBUTES["shape"][:11], *_NOUNS)),
+    *_NEVER_TRAINED,
+]
+CLIP_WORDS: tuple[str, ...] = tuple(dict.fromkeys(_WORDS))
+"""Every word that is one token: those of the captions first, then some that no caption has,
+so that a lesson can ask about them."""
+
+_P_NAMED = {"shape": 0.9, "color": 0.6, "size": 0.45, "background": 0.35}
+_P_BARE = 0.3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClipRecipe:
-    """How the small CLIP is trained; the defaults are those of the weights that are shipped.
+def draw_caption(names: Sequence[str], rng: random.Random) -> tuple[str, tuple[bool, ...]]:
+    """Return one of the many true captions of a picture, and which attributes it names.
 
-    Parameters
-    ----------
-    n_images : int
-        Pictures drawn for training.
-    n_epochs, batch_size : int
-        How often they are seen, and how many at a time.
-    max_lr, weight_decay : float
-        Of AdamW; the rate rises for a seventh of the steps and falls again, one cycle.
-    embed_dim, context_length : int
-        Numbers in an embedding, and tokens of a text.
-    n_test : int
-        Fresh pictures of either kind that the accuracies are measured on.
-    seed : int
-        Of the pictures, the first weights, the order and the captions.
+    `names` are its shape, color, size and background; `rng` decides what is named, and the
+    words around it.
+
+    Examples
+    --------
+    >>> draw_caption(("star", "red", "small", "striped"), random.Random(3))
+    ('a small red star', (True, True, True, False))
     """
+    named = (False,)
+    while not any(named):
+        named = tuple(rng.random() < share for share in _P_NAMED.values())
+    shape, color, size, background = (
+        name if is_named else "" for name, is_named in zip(names, named, strict=True)
+    )
+    if sum(named) == 1 and rng.random() < _P_BARE:
+        return shape or color or size or background, named
+    noun = shape or rng.choice(_NOUNS)
+    if named == (False, False, False, True) and rng.random() < 0.5:
+        words = caption_shape("background", background)
+    else:
+        words = caption_shape(noun, color, size, background)
+    return rng.choice(_OPENINGS) + words, named
+
+
+def write_clip_files(folder: Path) -> dict:
+    """Write the configuration and the words, as open_clip reads them; return the former."""
+    merges = _learn_merges(CLIP_WORDS)
+    lines = ["#version: word-level", *(" ".join(pair) for pair in merges)]
+    with (
+        (folder / WORDS_FILE).open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+    ):
+        packed.write("\n".join(lines).encode())
+    config = {
+        "model_cfg": {
+            "embed_dim": _EMBED_DIM,
+            "vision_cfg": {
+                "timm_model_name": "coursekit_resnet8",
+                "timm_model_pretrained": False,
+                "timm_pool": "avg",
+                "timm_proj": "linear",
+                "image_size": 32,
+            },
+            "text_cfg": {
+                "context_length": _CONTEXT_LENGTH,
+                # Bytes, at a word's end too, joined ones, start and end.
+                "vocab_size": 2 * 256 + len(merges) + 2,
+                "width": 64,
+                "heads": 2,
+                "layers": 2,
+                "mlp_ratio": 2.0,
+            },
+        },
+        "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3},
+    }
+    text = json.dumps(config, indent=2) + "\n"
+    (folder / "open_clip_config.json").write_text(text, encoding="utf-8")
+    return config
+
+
+def _learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the pairs of parts to join, in this order, until every word is one part.
+
+    Reading a text, the tokenizer joins in the same order, so it ends where this ends.
+    """
+    parts = {word: [*word[:-1], f"{word[-1]}</w>"] for word in words}
+    merges: list[tuple[str, str]] = []
+    while True:
+        counts = Counter(pair for split in parts.values() for pair in pairwise(split))
+        if not counts:
+            return merges
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        parts = {word: _join(split, best) for word, split in parts.items()}
+
+
+def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    joined = parts[:1]
+    for part in parts[1:]:
+        if (joined[-1], part) == pair:
+            joined[-1] += part
+        else:
+            joined.append(part)
+    return joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipe(BackboneRecipe):
+    """How the small CLIP is trained; the defaults are those of the weights that are shipped."""
 
     n_images: int = 120_000
     n_epochs: int = 10
     batch_size: int = 512
     max_lr: float = 3e-3
-    weight_decay: float = 0.05
-    embed_dim: int = 96
-    context_length: int = 16
-    n_test: int = 6_000
-    seed: int = 7
-
-    def __post_init__(self) -> None:
-        check_recipe(self)
 
 
-def train_clip(
-    folder: str | os.PathLike[str],
-    *,
-    recipe: ClipRecipe | None = None,
-    device: torch.device | str | None = None,
-    progress_bar: bool = True,
-) -> ShippedModel:
-    """Train the small CLIP and write it to `folder`/clip_small.
+def train_clip(folder: Path, *, recipe: ClipRecipe) -> ShippedModel:
+    """Train the small CLIP; write `folder`/clip_small, which open_clip opens as ``local-dir:``.
 
-    Parameters
-    ----------
-    folder : path-like
-        Gets a folder that open_clip opens as ``local-dir:``, with card and log.
-    recipe : ClipRecipe, optional
-        By default the one whose weights are shipped.
-    device : torch.device or str, optional
-        By default the fastest at hand.
-    progress_bar : bool, default=True
-
-    Returns
-    -------
-    ShippedModel
-
-    Notes
-    -----
     A picture has another caption every time it is seen, with some of its attributes, because a
     text that always names all of them teaches no word by itself. A caption that is also true of
     another picture of the batch does not count as wrong for it.
@@ -127,39 +209,20 @@ def train_clip(
     The same recipe gives the same bytes on the same machine with the same versions; another
     machine rounds differently.
     """
-    recipe = recipe or ClipRecipe()
-    folder = Path(folder) / _NAME
+    folder = folder / _NAME
     folder.mkdir(parents=True, exist_ok=True)
-    sizes = {"embed_dim": recipe.embed_dim, "context_length": recipe.context_length}
-    config = write_clip_files(folder, **sizes)
+    config = write_clip_files(folder)
     tokenizer = open_clip.get_tokenizer(
         f"local-dir:{folder.absolute()}", bpe_path=str(folder / WORDS_FILE)
     )
     with seeded(recipe.seed):
         model = _build(**config)
-    loader = _loader(recipe)
-    optimizer = torch.optim.AdamW(_groups(model, recipe.weight_decay), lr=recipe.max_lr)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.max_lr, total_steps=len(loader) * recipe.n_epochs, pct_start=0.15
-    )
-    trainer = Trainer(
-        model,
-        optimizer=optimizer,
-        loss=_CaptionLoss(model, tokenizer, recipe.seed),
-        metrics=(),
-        scheduler=scheduler,
-        settings=TrainSettings(scheduler_every="step", progress_bar=progress_bar),
-        device=device,
-    )
-    with seeded(recipe.seed):
-        history = trainer.fit(loader, n_epochs=recipe.n_epochs)
+    loss = _CaptionLoss(model, tokenizer, recipe.seed)
+    groups = _groups(model, recipe.weight_decay)
+    _, history = fit_recipe(model, groups, _loader(recipe), recipe, loss=loss, metrics=())
+    reached = measure_clip(model, tokenizer, n_images=_N_TEST, seed=recipe.seed)
     made = write_shipped(
-        model.state_dict(),
-        folder,
-        name=_NAME,
-        about=_about(recipe),
-        accuracies=measure_clip(model, tokenizer, n_images=recipe.n_test, seed=recipe.seed),
-        history=history,
+        model.state_dict(), folder, _NAME, _about(recipe), reached, history
     )
     return replace(made, weights=made.weights.replace(folder / _WEIGHTS))
 
@@ -266,7 +329,7 @@ def _opponents(is_same: Tensor, named: Tensor) -> list[tuple[float, Tensor]]:
 def _about(recipe: ClipRecipe) -> dict[str, str]:
     return {
         "Architecture": "open_clip: image tower `coursekit_resnet8` for 32 x 32, text tower of 2 "
-        f"layers, width 64, {recipe.context_length} tokens; embeddings of {recipe.embed_dim}",
+        f"layers, width 64, {_CONTEXT_LENGTH} tokens; embeddings of {_EMBED_DIM}",
         "Open it": '`open_clip.create_model_and_transforms("local-dir:FOLDER")`, '
         f'`open_clip.get_tokenizer("local-dir:FOLDER", bpe_path="FOLDER/{WORDS_FILE}")`',
         "Data": f"{recipe.n_images:,} pictures of all 28 shapes, "
@@ -286,7 +349,7 @@ def contrastive_loss(
     text_features: Tensor,
     *,
     scale: Tensor | float,
-    ignore: Tensor | None = None,
+    ignore: Tensor,
 ) -> Tensor:
     """Return how badly each image finds its own text, and each text its own image.
 
@@ -302,15 +365,14 @@ def contrastive_loss(
 
     Examples
     --------
-    >>> features = torch.eye(4)
-    >>> round(float(contrastive_loss(features, features, scale=100.0)), 4)
+    >>> features, ignore = torch.eye(4), torch.zeros(4, 4, dtype=torch.bool)
+    >>> round(float(contrastive_loss(features, features, scale=100.0, ignore=ignore)), 4)
     0.0
     """
     logits = scale * image_features @ text_features.T
     own = torch.arange(len(logits), device=logits.device)
-    if ignore is not None:
-        wrong = ignore.logical_and(own[:, None] != own)
-        logits = logits.masked_fill(wrong, -torch.inf)
+    wrong = ignore & (own[:, None] != own)
+    logits = logits.masked_fill(wrong, -torch.inf)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
@@ -333,9 +395,9 @@ def measure_clip(
             truth = torch.tensor([names.index(name) for name in images.attributes[kind]])
             found = (embedded.embeddings @ weights).argmax(dim=1) == truth
             reached[f"{what} of {pairs} pairs"] = float(found.float().mean())
-        reached[f"text-to-image recall@5 of {pairs} pairs"] = _recall(
-            model, tokenizer, images, embedded
-        )
+        texts = embed_texts(model, tokenizer, images.captions[:_N_RETRIEVED]).cpu()
+        recalls = recall_at_k(texts, embedded.embeddings[:_N_RETRIEVED], k=(5,))
+        reached[f"text-to-image recall@5 of {pairs} pairs"] = recalls[5]
     return reached
 
 
@@ -352,13 +414,3 @@ def draw_pairs(pairs: str, n_images: int, *, seed: int) -> ImageSet:
         shapes=ATTRIBUTES["shape"],
         exclude_pairs=excluded,
     )
-
-
-def _recall(
-    model: nn.Module, tokenizer: Callable, images: ImageSet, embedded: Embeddings
-) -> float:
-    n_rows = min(_N_RETRIEVED, len(images))
-    texts = embed_texts(model, tokenizer, images.captions[:n_rows]).cpu()
-    return recall_at_k(texts, embedded.embeddings[:n_rows], k=(min(5, n_rows),)).popitem()[
-        1
-    ]

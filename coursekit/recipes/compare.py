@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tqdm.auto import tqdm
-
 from coursekit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ def repeat_runs(
     seeds: Iterable[int],
     *,
     name: str = "way",
-    progress_bar: bool = False,
 ) -> "pd.DataFrame":
     """Run each way with each seed, and return a table with one row a run.
 
@@ -31,7 +28,6 @@ def repeat_runs(
     seeds : iterable of int
     name : str, default="way"
         The column that names the ways.
-    progress_bar : bool, default=False
 
     Returns
     -------
@@ -52,13 +48,10 @@ def repeat_runs(
         msg = f"There must be a way, and seeds that differ, got {list(ways)} and {seeds}."
         raise SettingsError(msg)
     rows = []
-    with tqdm(total=len(seeds) * len(ways), unit="run", disable=not progress_bar) as bar:
-        for seed in seeds:
-            for way, run in ways.items():
-                bar.set_description_str(f"{way}, seed {seed}")
-                began = time.perf_counter()
-                result = dict(run(seed))
-                seconds = time.perf_counter() - began
-                rows.append({name: way, "seed": seed, **result, "seconds": seconds})
-                bar.update()
+    for seed in seeds:
+        for way, run in ways.items():
+            began = time.perf_counter()
+            result = dict(run(seed))
+            seconds = time.perf_counter() - began
+            rows.append({name: way, "seed": seed, **result, "seconds": seconds})
     return pd.DataFrame(rows)

@@ -21,8 +21,6 @@ def trained(monkeypatch):
         return ShippedModel(
             name="coursekit_resnet8.shapes",
             weights=weights,
-            card=weights,
-            log=weights,
             sha256=hashlib.sha256(b"weights").hexdigest(),
             n_bytes=7,
             accuracies={"shape": 0.5, "color": 0.25},
@@ -66,7 +64,7 @@ def test_an_unknown_recipe_is_guessed(call, trained):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--images", "64"), "at least one full batch"), (("--epochs", "0"), "--epochs")],
+    [(("--images", "64"), "a full batch of pictures"), (("--epochs", "0"), "--epochs")],
 )
 def test_numbers_that_make_no_training_are_refused(call, trained, words, said):
     code, out = call("train", "backbone", *words)

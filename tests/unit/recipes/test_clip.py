@@ -1,0 +1,181 @@
+"""The small CLIP: its captions and words, its loss, its recipe, and what was shipped."""
+
+import itertools
+import json
+import random
+
+import open_clip
+import pytest
+import torch
+from open_clip.loss import ClipLoss
+from torch.nn import functional as F
+
+from coursekit import course
+from coursekit.datasets import HELD_OUT_PAIRS, caption_shape
+from coursekit.models import CheckedTokenizer, find_clip, open_clip_source
+from coursekit.recipes import ClipRecipe, clip, train_clip
+from coursekit.recipes.clip import (
+    ATTRIBUTES,
+    CLIP_WORDS,
+    WORDS_FILE,
+    contrastive_loss,
+    draw_caption,
+    draw_pairs,
+    measure_clip,
+    write_clip_files,
+)
+
+STAR = ("star", "red", "small", "striped")
+SHORT = ClipRecipe(n_images=256, n_epochs=2, batch_size=64)
+
+
+# --- words and captions -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clip")
+    write_clip_files(folder)
+    words = str(folder / WORDS_FILE)
+    opened = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=words)
+    return CheckedTokenizer(opened, is_word_level=True)
+
+
+def test_every_word_is_one_token_of_its_own(tokenizer):
+    tokens = [tokenizer.encode(word) for word in CLIP_WORDS]
+    assert all(len(t) == 1 for t in tokens)
+    assert len({t[0] for t in tokens}) == len(CLIP_WORDS)
+
+
+def test_captions_of_the_world_and_of_the_training_come_back_word_by_word(tokenizer):
+    rng = random.Random(0)
+    captions = [caption_shape(*names) for names in itertools.product(*ATTRIBUTES.values())]
+    captions = captions[::13] + [draw_caption(STAR, rng)[0] for _ in range(1000)]
+    tokens = tokenizer(captions)  # a warning of an unknown word would be an error here
+    for caption, row in zip(captions, tokens.tolist(), strict=True):
+        assert tokenizer.decode([t for t in row if t][1:-1]).strip() == caption
+
+
+def test_a_caption_says_what_it_names_and_nothing_else():
+    rng, texts = random.Random(1), set()
+    for _ in range(3000):
+        text, named = draw_caption(STAR, rng)
+        assert any(named)
+        assert [word in text.split() for word in STAR] == list(named)
+        texts.add(text)
+    assert {*STAR, "a striped background", caption_shape(*STAR)} <= texts
+
+
+# --- the loss ---------------------------------------------------------------------------
+
+
+@pytest.fixture(params=range(3), ids=lambda seed: f"seed{seed}")
+def features(request):
+    """(12 images, 12 texts) of 8 features, of length 1, in double precision."""
+    generator = torch.Generator().manual_seed(request.param)
+    return F.normalize(torch.randn(2, 12, 8, generator=generator).double(), dim=2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_it_is_the_symmetric_cross_entropy_of_the_library(features, scale):
+    nothing = torch.zeros(12, 12, dtype=torch.bool)
+    ours = contrastive_loss(*features, scale=scale, ignore=nothing)
+    assert ours.item() == pytest.approx(ClipLoss()(*features, scale).item(), abs=1e-6)
+
+
+def test_an_ignored_pair_is_as_if_it_were_not_there(features):
+    """A slow and obvious loop: log of the own share among those that count."""
+    images, texts = features
+    ignore = torch.rand(12, 12, generator=torch.Generator().manual_seed(9)) < 0.4
+    logits = 7.0 * images @ texts.T
+    total = torch.zeros((), dtype=torch.float64)
+    for own in range(12):
+        row = [j for j in range(12) if j == own or not ignore[own, j]]
+        column = [i for i in range(12) if i == own or not ignore[i, own]]
+        total += torch.logsumexp(logits[own, row], 0) - logits[own, own]
+        total += torch.logsumexp(logits[column, own], 0) - logits[own, own]
+    ours = contrastive_loss(images, texts, scale=7.0, ignore=ignore)
+    torch.testing.assert_close(ours, total / 24)
+
+
+def test_only_untrue_captions_of_one_color_or_one_shape_count_as_wrong():
+    """A red star, a red star, a blue star, a blue disc; texts of the same, less or more."""
+    star, disc = 0, 1
+    numbers = torch.tensor([[star, 0], [star, 0], [star, 5], [disc, 5]])
+    numbers = torch.cat([numbers, torch.zeros_like(numbers)], dim=1)
+    # star | a red star | a blue thing | a blue disc
+    named = torch.tensor([[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0]]).bool()
+    (_, both), (_, colors), (_, shapes) = clip._opponents(
+        numbers[:, None] == numbers, named
+    )
+    assert both.int().tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]]
+    assert colors.int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    assert shapes.int().tolist() == [[1, 1, 1, 0]] * 3 + [[0, 0, 0, 1]]
+
+
+def test_a_caption_that_is_true_of_another_picture_does_not_count(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        clip,
+        "contrastive_loss",
+        lambda *, ignore, **_: seen.append(ignore) or torch.zeros(()),
+    )
+    model, _, tokenizer = course.clip()
+    loss = clip._CaptionLoss(model, tokenizer.tokenizer, seed=0)
+    star, disc = (ATTRIBUTES["shape"].index(name) for name in ("star", "disc"))
+    numbers = torch.tensor([[star, 0, 2, 0], [star, 0, 0, 0], [disc, 0, 0, 0]])
+    captions = ["star", "a small red star", "a red disc"]
+    named = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
+    monkeypatch.setattr(loss, "_draw", lambda _: (captions, named))
+    loss((torch.zeros(3, 96),), numbers)
+    assert seen[1].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+# --- the recipe -------------------------------------------------------------------------
+
+
+def test_two_trainings_give_the_same_files_that_open_clip_opens(tmp_path, monkeypatch):
+    monkeypatch.setattr(clip, "_N_TEST", 60)
+    first, second = (train_clip(tmp_path / name, recipe=SHORT) for name in "ab")
+    assert first.accuracies == second.accuracies
+    folder = first.weights.parent
+    for file in folder.glob("[!c]*"):  # the card tells the date
+        assert file.read_bytes() == (second.weights.parent / file.name).read_bytes()
+    card = (folder / "clip_small.md").read_text()
+    assert "coursekit train clip --images 256 --epochs 2" in card
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    words = str(folder / WORDS_FILE)
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=words)
+    opened = open_clip_source(find_clip(folder, architecture=""))
+    text = ["a small red star on a striped background"]
+    with torch.no_grad():
+        expected = opened.model.encode_text(opened.tokenizer(text))
+        torch.testing.assert_close(model.eval().encode_text(tokenizer(text)), expected)
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    model = open_clip.CLIP(**config["model_cfg"])
+    assert sum(p.numel() for p in model.parameters()) <= 500_000
+
+
+def test_no_training_picture_shows_a_held_out_pair():
+    numbers = torch.cat([labels for _, labels in clip._loader(SHORT)])
+    shapes, colors = ATTRIBUTES["shape"], ATTRIBUTES["color"]
+    seen = {(shapes[row[0]], colors[row[1]]) for row in numbers.tolist()}
+    assert len(seen) > 100
+    assert not seen & set(HELD_OUT_PAIRS)
+
+
+@pytest.mark.parametrize(("pairs", "expected"), [("seen", False), ("held-out", True)])
+def test_pictures_to_measure_on_are_of_the_pairs_they_are_said_to_be(pairs, expected):
+    drawn = draw_pairs(pairs, 200, seed=1)
+    held = zip(drawn.attributes["shape"], drawn.attributes["color"], strict=True)
+    assert {pair in HELD_OUT_PAIRS for pair in held} == {expected}
+
+
+def test_the_shipped_weights_reach_what_lessons_rely_on():
+    """On pictures of another world than that of the card."""
+    model, _, tokenizer = course.clip()
+    reached = measure_clip(model, tokenizer, n_images=1500, seed=11)
+    assert reached["shapes of seen pairs"] > 0.88
+    assert reached["shapes of held-out pairs"] > 0.84
+    assert reached["colors of held-out pairs"] > 0.97
+    assert reached["text-to-image recall@5 of held-out pairs"] > 0.93
