@@ -1,7 +1,7 @@
 """Files that are downloaded once, checked and cached; and the settings that name folders.
 
 `fetch` looks in the cache, then in the mirror, then at the addresses of ``registry.toml``;
-pooch downloads and unpacks. Settings stand in environment variables. Nothing is fetched on
+pooch downloads, checks and unpacks. Settings stand in environment variables. Nothing is fetched on
 import, and nothing here knows which roles there are or what the files mean.
 """
 
@@ -14,15 +14,10 @@ import tomllib
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
 from secrets import token_hex
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import pooch
 
@@ -44,17 +39,16 @@ __all__ = [
     "set_role_path",
 ]
 
-_PROFILES = ("embedded", "real")
 _SETTINGS = re.compile(
     "COURSEKIT_(PROFILE|CACHE|MIRROR|DEVICE|REAL|JITTER|STEPS|ROLE_[A-Z_]+)"
 )
 _ROLE_PREFIX = "COURSEKIT_ROLE_"
 _CANNOT_STORE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS}
+# Of a download, which are OSErrors all, of a wrong hash, and of a damaged archive.
 _SOURCE_FAILS = (
-    OSError,  # requests' errors are among them
+    OSError,
     ValueError,
     EOFError,
-    HTTPException,
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
@@ -137,46 +131,34 @@ def _read_registry() -> dict:
     return tomllib.loads(text)
 
 
-def fetch(name: str, *, progress: bool = True) -> Path:
+def fetch(name: str) -> Path:
     """Return where an asset lies in the cache, after getting what is missing.
 
     What arrives is checked before it takes its final name, so an interrupted call leaves
     nothing that a later one would take for whole. The error lists the places searched.
     """
     asset, cache = get_asset(name), cache_folder()
-    pooch.get_logger().setLevel("WARNING")
     for file in asset.files:
         path, known_hash = file.final
-        problem = file_problem(cache / path, known_hash)
-        if problem:
-            tried = [f"the cache, {cache / path}: {problem}"]
-            _obtain(asset, file, cache, tried, progress=progress)
+        if problem := file_problem(cache / path, known_hash):
+            _obtain(asset, file, cache, [f"the cache, {cache / path}: {problem}"])
     return cache / asset.result
 
 
-def find_file(name: str, *, thorough: bool = True) -> Path | None:
-    """Return where an asset lies on this machine, without fetching or writing; or None.
+def find_file(name: str) -> Path | None:
+    """Return where the first file of an asset lies on this machine, unchecked, if all do.
 
-    In the cache; else its first file in the mirror's folder, or packed in the cache, from
-    which `fetch` takes it without a network. Without `thorough` no hash is compared.
+    In the cache or the mirror's folder, from which `fetch` takes it without a network.
     """
-    asset, cache = get_asset(name), cache_folder()
-    base, found = mirror(), []
-    for file in asset.files:
-        forms = [file.final, (file.path, file.hash)]
-        places = [(cache / path, known_hash) for path, known_hash in forms]
-        if isinstance(base, Path):
-            places += [
-                (base / path, known_hash) for path, known_hash in forms if known_hash
-            ]
-        whole = [p for p, h in places if file_problem(p, h, thorough=thorough) is None]
-        if not whole:
-            return None
-        found.append((whole[0], whole[0] == places[0][0]))
-    return cache / asset.result if all(here for _, here in found) else found[0][0]
+    bases = [base for base in (cache_folder(), mirror()) if isinstance(base, Path)]
+    found = []
+    for file in get_asset(name).files:
+        places = [base / path for base in bases for path in (file.final[0], file.path)]
+        found += [place for place in places if place.exists()][:1] or [None]
+    return None if None in found else found[0]
 
 
-def file_problem(path: Path, known_hash: str, *, thorough: bool = True) -> str | None:
+def file_problem(path: Path, known_hash: str) -> str | None:
     """Return what is wrong with a file, or None; a folder has its name only when whole.
 
     `known_hash` is ``"sha256:..."``, ``"md5:..."``, ``"sha256-prefix:..."`` (the first digits,
@@ -188,130 +170,104 @@ def file_problem(path: Path, known_hash: str, *, thorough: bool = True) -> str |
         return "not there"
     if not path.stat().st_size:
         return "damaged: it is empty"
-    if not thorough or not known_hash:
-        return None
     algorithm, _, wanted = known_hash.partition(":")
+    if not wanted:
+        return None
     digest = pooch.file_hash(str(path), alg=algorithm.removesuffix("-prefix"))
-    if digest == wanted or (algorithm.endswith("-prefix") and digest.startswith(wanted)):
+    if digest.startswith(wanted):
         return None
     return f"damaged or another version: its {algorithm} is {digest}, not {wanted}"
 
 
-def download(address: str, output: str, *, progress: bool) -> None:
+def download(address: str, output: Path) -> None:
     """Write what stands at an ``http`` or ``https`` address to the file `output`."""
     from tqdm.auto import tqdm  # a bar for notebooks and terminals
 
-    with tqdm(unit="B", unit_scale=True, leave=False, disable=not progress) as bar:
-        pooch.HTTPDownloader(progressbar=bar if progress else False)(address, output, None)
+    with tqdm(unit="B", unit_scale=True, leave=False) as bar:
+        pooch.HTTPDownloader(progressbar=bar)(address, str(output), None)
 
 
-def _obtain(
-    asset: Asset, file: AssetFile, cache: Path, tried: list[str], *, progress: bool
-) -> None:
+def _obtain(asset: Asset, file: AssetFile, cache: Path, tried: list[str]) -> None:
     """Put a file in the cache from the first place that has it, and note those that fail."""
-    final, packed = cache / file.final[0], cache / file.path
-    for place, is_final in _places(file):
-        target, known_hash = (final, file.final[1]) if is_final else (packed, file.hash)
+    final, title = (
+        cache / file.final[0],
+        f"{asset.title} (asset {asset.name!r}, role {asset.role!r})",
+    )
+    for place, known_hash, is_packed in _places(file, cache):
+        brought = final.with_name(f".{token_hex(4)}.part")
+        unpacked = brought.with_suffix(".unpacked")
         try:
-            if target.is_file() and file_problem(target, known_hash):
-                target.unlink()  # else pooch would take it
-            pooch.retrieve(
-                str(place),
-                None,  # pooch knows no prefixes: the hash is compared in _bring
-                fname=target.name,
-                path=target.parent,
-                downloader=partial(_bring, known_hash=known_hash, progress=progress),
-                processor=None if target == final else partial(_unpack, file, final),
-            )
+            final.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(place, str):
+                download(place, brought)
+            else:
+                shutil.copyfile(place, brought)
+            _check(brought, known_hash)
+            if is_packed:
+                _unpack(file, str(brought), str(unpacked))
+                _check(unpacked, file.unpacked_hash)
+            if not final.is_dir():  # else another process was first
+                (unpacked if is_packed else brought).replace(final)
         except _SOURCE_FAILS as error:
-            number = getattr(error, "errno", None)
-            if number in _CANNOT_STORE or isinstance(error, PermissionError):
+            if getattr(error, "errno", None) in _CANNOT_STORE:
                 msg = (
-                    f"{_title(asset)} cannot be stored in {cache}: {error}. Free some space, "
-                    "or set COURSEKIT_CACHE to a folder that you may write to."
+                    f"{title} cannot be stored in {cache}: {error}. Free some space, or set "
+                    "COURSEKIT_CACHE to a folder that you may write to."
                 )
                 raise AssetError(msg) from error
-            reason = "not there" if isinstance(error, FileNotFoundError) else _words(error)
-            tried.append(f"{place}: {reason}")
+            why = f"{type(error).__name__}: {error}"[:200]
+            why = "not there" if isinstance(error, FileNotFoundError) else why
+            tried.append(f"{place}: {why}")
         else:
             return
-    raise AssetError(_explain(asset, file, tried))
-
-
-def _places(file: AssetFile) -> Iterator[tuple[str | Path, bool]]:
-    """Give the places to search after the cache, and whether each has the final form."""
-    base = mirror()
-    if base is not None:
-        forms = [(file.unpacks_to, True)] if file.unpacked_hash else []
-        for path, is_final in [*forms, (file.path, False)]:
-            yield (base + path if isinstance(base, str) else base / path), is_final
-    for address in file.addresses:
-        yield address, False
-
-
-def _bring(place: str, output: str, _: None, *, known_hash: str, progress: bool) -> None:
-    """Write a file from a place to pooch's temporary one, and check it there."""
-    if "://" in place:
-        download(place, output, progress=progress)
-    else:
-        shutil.copyfile(place, output)
-    if problem := file_problem(Path(output), known_hash):
-        raise ValueError(problem)
-
-
-def _unpack(file: AssetFile, final: Path, packed: str, action: str, _: None) -> None:
-    """Unpack under a temporary name, which becomes the final one when all is there."""
-    del action
-    part = final.with_name(f".{final.name}.{token_hex(4)}.part")
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if file.path.endswith(".zip"):
-            pooch.Unzip(extract_dir=str(part))(packed, "download", None)
-        elif file.path.endswith(".tar.gz"):
-            pooch.Untar(extract_dir=str(part))(packed, "download", None)
-        else:
-            pooch.Decompress(name=str(part))(packed, "download", None)
-        if problem := file_problem(part, file.unpacked_hash):
-            raise ValueError(problem)
-        if not final.is_dir():  # else another process was first
-            part.replace(final)
-    except _SOURCE_FAILS:
-        with suppress(OSError):
-            Path(packed).unlink()  # so that the next place is asked
-        raise
-    finally:
-        with suppress(OSError):
-            part.unlink() if part.is_file() else shutil.rmtree(part)
-
-
-def _title(asset: Asset) -> str:
-    return f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
-
-
-def _words(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return f"{type(error).__name__}: {words if len(words) < 160 else words[:157] + '...'}"
-
-
-def _explain(asset: Asset, file: AssetFile, tried: list[str]) -> str:
+        finally:
+            brought.unlink(missing_ok=True)
+            if unpacked.is_dir():
+                shutil.rmtree(unpacked)
+            unpacked.unlink(missing_ok=True)
     places = "\n".join(f"- {line}" for line in tried)
-    forms = file.path + (f" or {file.unpacks_to}" if file.unpacked_hash else "")
-    return (
-        f"{_title(asset)} is not at hand. Places searched:\n{places}\n"
+    msg = (
+        f"{title} is not at hand. Places searched:\n{places}\n"
         f"With a network, run: coursekit fetch {asset.name}\n"
-        f"Without one, set COURSEKIT_MIRROR to a folder that holds {forms}, or "
+        f"Without one, set COURSEKIT_MIRROR to a folder that holds {file.path}, or "
         "COURSEKIT_CACHE to a cache that was filled elsewhere by coursekit fetch.\n"
         "Without the files, unset COURSEKIT_PROFILE: the embedded profile needs none."
     )
+    raise AssetError(msg)
+
+
+def _places(file: AssetFile, cache: Path) -> Iterator[tuple[str | Path, str, bool]]:
+    """Give the places to search, with the hash of what lies there and whether it is packed."""
+    is_packed, base = bool(file.unpacks_to), mirror()
+    if is_packed:
+        yield cache / file.path, file.hash, True
+    if base is not None:
+        at = base.__add__ if isinstance(base, str) else base.joinpath
+        if file.unpacked_hash:
+            yield at(file.unpacks_to), file.unpacked_hash, False
+        yield at(file.path), file.hash, is_packed
+    for address in file.addresses:
+        yield address, file.hash, is_packed
+
+
+def _check(path: Path, known_hash: str) -> None:
+    if problem := file_problem(path, known_hash):
+        raise ValueError(problem)
+
+
+def _unpack(file: AssetFile, packed: str, to: str) -> None:
+    if file.path.endswith(".zip"):
+        pooch.Unzip(extract_dir=to)(packed, "download", None)
+    elif file.path.endswith(".tar.gz"):
+        pooch.Untar(extract_dir=to)(packed, "download", None)
+    else:
+        pooch.Decompress(method="gzip", name=to)(packed, "download", None)
 
 
 def profile_setting() -> str:
     """Return ``"embedded"`` (drawn and bundled data, no network) or ``"real"`` (downloads)."""
-    unknown = [
-        name
-        for name in os.environ
-        if name.upper().startswith("COURSEKIT_") and not _SETTINGS.fullmatch(name)
-    ]
+    ours = [name for name in os.environ if name.upper().startswith("COURSEKIT_")]
+    unknown = [name for name in ours if not _SETTINGS.fullmatch(name)]
     if unknown:
         msg = (
             f"The environment variables {', '.join(unknown)} mean nothing to coursekit. Its "
@@ -319,12 +275,9 @@ def profile_setting() -> str:
             "in capitals. Rename or unset them."
         )
         raise SettingsError(msg)
-    profile = os.environ.get("COURSEKIT_PROFILE", "").strip().lower() or _PROFILES[0]
-    if profile not in _PROFILES:
-        msg = (
-            f"COURSEKIT_PROFILE must be one of {', '.join(_PROFILES)}, got {profile!r}. "
-            "Set it to one of them, or unset it for the embedded profile."
-        )
+    profile = os.environ.get("COURSEKIT_PROFILE", "").strip().lower() or "embedded"
+    if profile not in ("embedded", "real"):
+        msg = f"COURSEKIT_PROFILE must be one of embedded, real, got {profile!r}."
         raise SettingsError(msg)
     return profile
 
@@ -336,17 +289,11 @@ def cache_folder() -> Path:
 
 
 def mirror() -> Path | str | None:
-    """Return what ``COURSEKIT_MIRROR`` names: a folder, a base address, or None.
-
-    A folder is a path (also when written as ``file://...``), a base address such as
-    ``https://example.org/course/`` a str that ends in ``"/"``.
-    """
+    """Return what ``COURSEKIT_MIRROR`` names: a folder, a base address (a str), or None."""
     chosen = os.environ.get("COURSEKIT_MIRROR", "").strip()
-    if not chosen:
-        return None
-    if chosen.startswith("file://"):
-        return _as_path(url2pathname(urlsplit(chosen).path))
-    return chosen.rstrip("/") + "/" if "://" in chosen else _as_path(chosen)
+    if "://" in chosen:
+        return chosen.rstrip("/") + "/"
+    return _as_path(chosen) if chosen else None
 
 
 def role_variable(role: str) -> str:

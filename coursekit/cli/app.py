@@ -226,7 +226,7 @@ def fetch(roles: _Roles = None, all_: _All = False) -> int:
     if not roles and not all_:
         table = Table("Role", "Data", "Size", "License", "Here")
         for asset in known:
-            here = "yes" if assets.find_file(asset.name, thorough=False) else "no"
+            here = "yes" if assets.find_file(asset.name) else "no"
             table.add_row(asset.role, asset.title, sizes[asset.name], asset.license, here)
         Console().print(table)
         print("Fetch some: coursekit fetch ROLE, or all: coursekit fetch --all")

@@ -89,7 +89,7 @@ def role_states() -> list[RoleState]:
         entry = roles[role]
         states.append(RoleState(role, "embedded", "ready", entry.title))
         asset = assets.get_asset(entry.asset)
-        if found := assets.find_file(asset.name, thorough=False):
+        if found := assets.find_file(asset.name):
             states.append(RoleState(role, "real", "ready", f"{asset.title} ({found})"))
             continue
         size = "" if asset.n_bytes is None else f" ({asset.n_bytes / 1e6:,.0f} MB)"

@@ -334,7 +334,7 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
 
 
 def test_files_that_are_at_hand_are_ready(monkeypatch, tmp_path):
-    monkeypatch.setattr("coursekit.assets.find_file", lambda name, *, thorough: tmp_path)
+    monkeypatch.setattr("coursekit.assets.find_file", lambda name: tmp_path)
     state = states_of("digits")["real"]
     assert state.state == "ready"
     assert str(tmp_path) in state.what

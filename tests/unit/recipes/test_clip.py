@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from coursekit import course
 from coursekit.datasets import HELD_OUT_PAIRS, caption_shape
-from coursekit.models import CheckedTokenizer, find_clip, open_clip_source
+from coursekit.models import CheckedTokenizer, open_clip_files
 from coursekit.recipes import ClipRecipe, clip, train_clip
 from coursekit.recipes.clip import (
     ATTRIBUTES,
@@ -146,7 +146,7 @@ def test_two_trainings_give_the_same_files_that_open_clip_opens(tmp_path, monkey
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     words = str(folder / WORDS_FILE)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=words)
-    opened = open_clip_source(find_clip(folder, architecture=""))
+    opened = open_clip_files(folder, architecture="")
     text = ["a small red star on a striped background"]
     with torch.no_grad():
         expected = opened.model.encode_text(opened.tokenizer(text))
