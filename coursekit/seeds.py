@@ -1,7 +1,4 @@
-"""Seeds: one number in, the same random numbers out, in every process.
-
-Nothing here knows what the random numbers are for.
-"""
+"""Seeds: one number in, the same random numbers out, in every process."""
 
 import random
 from collections.abc import Iterator
@@ -15,25 +12,13 @@ __all__ = ["derive_seed", "make_generator", "seed_everything", "seeded"]
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Return a seed that depends on all `parts` and on their order.
+    """Return a seed in ``[0, 2**63)`` that depends on all `parts` and on their order.
 
     Use it to give every image, epoch or worker a seed of its own: unlike ``seed + index``,
-    streams derived from neighboring parts are unrelated.
-
-    Parameters
-    ----------
-    *parts : int or str
-        What the stream belongs to, for example ``(seed, "epoch", 3)``.
-
-    Returns
-    -------
-    int
-        A number in ``[0, 2**63)``, the same on every machine and in every process.
+    streams derived from neighboring parts are unrelated. It is the same on every machine.
 
     Examples
     --------
-    >>> derive_seed(0, "epoch", 3) == derive_seed(0, "epoch", 3)
-    True
     >>> derive_seed(0, "epoch", 3) == derive_seed(0, "epoch", 4)
     False
     """
@@ -43,15 +28,6 @@ def derive_seed(*parts: int | str) -> int:
 
 def make_generator(*parts: int | str) -> torch.Generator:
     """Return a CPU `torch.Generator` seeded by `derive_seed` of `parts`.
-
-    Parameters
-    ----------
-    *parts : int or str
-        What the stream belongs to, for example ``(seed, "weights")``.
-
-    Returns
-    -------
-    torch.Generator
 
     Examples
     --------
@@ -66,16 +42,8 @@ def make_generator(*parts: int | str) -> torch.Generator:
 def seed_everything(seed: int) -> None:
     """Seed the global generators of Python, NumPy and torch (all devices).
 
-    Parameters
-    ----------
-    seed : int
-        Not negative.
-
-    Notes
-    -----
-    Layers draw their first weights from torch's global generator, so call this right
-    before a model is built. Functions of coursekit take a seed of their own and do not
-    need it.
+    Layers draw their first weights from torch's global generator, so call this right before
+    a model is built. Functions of coursekit take a seed of their own and do not need it.
     """
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - libraries that use the legacy generator
@@ -87,12 +55,7 @@ def seeded(*parts: int | str) -> Iterator[None]:
     """Run a block with torch's global CPU generator seeded, then put it back.
 
     For code that cannot be handed a generator, such as torchvision's transforms and the
-    first weights of a layer.
-
-    Parameters
-    ----------
-    *parts : int or str
-        What the stream belongs to, as for `derive_seed`.
+    first weights of a layer. `parts` are those of `derive_seed`.
 
     Examples
     --------
