@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from contextlib import suppress
@@ -206,6 +207,13 @@ def _find_by_class(folder: Path) -> tuple[list[Path], list[int], list[str]]:
     from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # slow to import
 
     names = [sub.name for sub in _subfolders(folder)]
+    classes = [unicodedata.normalize("NFC", name) for name in names]
+    if twice := sorted({name for name in classes if classes.count(name) > 1}):
+        msg = (
+            f"{folder} holds two folders for {', '.join(twice)}, spelled alike but stored with "
+            "composed and with separate accents. Move the images into one of them."
+        )
+        raise DataError(msg)
     if len(names) < 2:
         inside = [sub for sub in _subfolders(folder) if _subfolders(sub)]
         remedy = "pass flat=True to make every image a class of its own"
@@ -223,7 +231,7 @@ def _find_by_class(folder: Path) -> tuple[list[Path], list[int], list[str]]:
         msg = f"{error}\nAdd images in {folder}, or remove the folders."
         raise DataError(msg) from error
     samples = [(Path(path), n) for path, n in samples if _is_visible(Path(path).name)]
-    return [path for path, _ in samples], [label for _, label in samples], names
+    return [path for path, _ in samples], [label for _, label in samples], classes
 
 
 def _find_flat(folder: Path) -> tuple[list[Path], range, list[str]]:

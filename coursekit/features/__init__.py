@@ -1,29 +1,18 @@
 """Features: what a trained network makes of images, and what can be done with it.
 
 From images to embeddings: `embed`, and the record `Embeddings`.
-The nearest rows of a matrix: `find_neighbors`, and the `Neighbors` it returns; their votes,
-`classify_by_neighbors`, `NeighborVotes`; `recall_at_k` of retrieval.
-Classifiers: `linear_probe`, `LinearProbe`; a head for a backbone, `fit_head`, `HeadFit`.
+The nearest rows of a matrix: `find_neighbors`; their votes: `classify_by_neighbors`; retrieval:
+`recall_at_k`. Classifiers: `linear_probe`; a head for a backbone: `fit_head`.
 Of models of images and texts: `embed_images`, `embed_texts`, `zero_shot_classifier`.
 """
 
 from coursekit.features.clip import embed_images, embed_texts, zero_shot_classifier
 from coursekit.features.embed import Embeddings, embed
-from coursekit.features.heads import HeadFit, LinearProbe, fit_head, linear_probe
-from coursekit.features.neighbors import (
-    Neighbors,
-    NeighborVotes,
-    classify_by_neighbors,
-    find_neighbors,
-    recall_at_k,
-)
+from coursekit.features.heads import fit_head, linear_probe
+from coursekit.features.neighbors import classify_by_neighbors, find_neighbors, recall_at_k
 
 __all__ = [
     "Embeddings",
-    "HeadFit",
-    "LinearProbe",
-    "NeighborVotes",
-    "Neighbors",
     "classify_by_neighbors",
     "embed",
     "embed_images",

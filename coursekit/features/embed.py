@@ -3,8 +3,8 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Self
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from coursekit.datasets import ImageSet, make_loader
 from coursekit.devices import choose_device
-from coursekit.errors import CourseError, DataError, SettingsError, ShapeError
+from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.models import find_head
 
 __all__ = ["Embeddings", "embed"]
@@ -49,25 +49,15 @@ class Embeddings:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        rows = torch.as_tensor(self.embeddings).detach()
-        if rows.ndim != 2 or not rows.is_floating_point():
+        rows, labels = self.embeddings, self.labels
+        if rows.ndim != 2 or (labels is not None and len(labels) != len(rows)):
             msg = (
-                "embeddings must be floating point of shape (n_samples, n_features), got "
-                f"{rows.dtype} of shape {tuple(rows.shape)}. Pool feature maps first: "
+                "embeddings must have shape (n_samples, n_features) and labels, if any, "
+                f"(n_samples,), got {tuple(rows.shape)} and "
+                f"{None if labels is None else tuple(labels.shape)}. Pool feature maps first: "
                 "maps.mean((2, 3))."
             )
             raise ShapeError(msg)
-        object.__setattr__(self, "embeddings", rows.to("cpu", torch.float32))
-        if self.labels is None:
-            return
-        labels = torch.as_tensor(self.labels).detach().to("cpu", torch.int64)
-        if labels.shape != (len(rows),):
-            msg = (
-                f"Every embedding needs one label, got {len(rows)} embeddings and labels of "
-                f"shape {tuple(labels.shape)}."
-            )
-            raise ShapeError(msg)
-        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -87,11 +77,9 @@ class Embeddings:
     @property
     def n_classes(self) -> int:
         """Number of class names; without them, one more than the largest label."""
-        if self.class_names or self.labels is None or not len(self.labels):
-            return len(self.class_names)
-        return int(self.labels.max()) + 1
+        return len(self.class_names) or int(self.labels.max()) + 1
 
-    def subset(self, indices: Sequence[int] | np.ndarray | Tensor) -> Self:
+    def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
         """Return the samples at `indices`, in that order."""
         rows = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         labels = None if self.labels is None else self.labels[rows]
@@ -100,11 +88,10 @@ class Embeddings:
 
 def embed(
     model: nn.Module,
-    data: ImageSet | Tensor | tuple[Tensor, Tensor] | Iterable[Any],
+    data: ImageSet | Tensor | Iterable[Any],
     *,
     layer: str | None = None,
     transform: Callable[[Tensor], Tensor] | None = None,
-    batch_size: int | None = None,
     device: torch.device | str | None = None,
     progress_bar: bool = True,
 ) -> Embeddings:
@@ -115,17 +102,14 @@ def embed(
     Parameters
     ----------
     model : Module
-    data : ImageSet, Tensor, pair of Tensors, or loader
-        Tensors have the shape (n_samples, ...). Pixels in bytes reach the model as floats
-        from 0 to 1.
+    data : ImageSet, Tensor of shape (n_samples, ...), or loader
+        Pixels in bytes reach the model as floats from 0 to 1.
     layer : str, optional
         The module whose output to take instead, by its name in ``model.named_modules()``.
         Maps (n, channels, height, width) and tokens (n, n_tokens, n_features) are averaged
         over their places.
     transform : callable, optional
         As for `make_loader`; not beside a loader, which has its own.
-    batch_size : int, optional
-        Samples that go through the model at once. By default what is fast here.
     device : torch.device or str, optional
         By default where the model is; if that is the CPU, a copy goes to the fastest device.
     progress_bar : bool, default=True
@@ -142,44 +126,67 @@ def embed(
         target = choose_device(None if device is None else str(device))
         if target != home:
             model, home = copy.deepcopy(model).to(target), target
-    batches, names = _open(model, data, transform, batch_size, home)
-    place, is_input = _find_place(model, layer)
-    if is_input:
-        model = _fold_batch_norm(model, place)
-    rows, labels = [], []
+    batches = _open(model, data, transform, home)
+    if layer is None:
+        model, place, part = _fold_up_to_head(model)
+    else:
+        place, part = layer, dict(model.named_modules()).get(layer)
+    if part is None:
+        names = [name for name, _ in model.named_modules() if name]
+        close = get_close_matches(place, names, n=3) or names[:8]
+        msg = f"{type(model).__name__} has no layer {place!r}. There are {close}."
+        raise SettingsError(msg)
+    rows, labels, taken = [], [], []
+    # Pooled at once: the next layer may work in place.
+    if layer is None and part is not model:
+        handle = part.register_forward_pre_hook(
+            lambda _, args: taken.append(_pool(args[0]))
+        )
+    else:
+        handle = part.register_forward_hook(lambda *given: taken.append(_pool(given[-1])))
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
     bar = tqdm(batches, desc="embedding", unit="batch", disable=not progress_bar)
-    with _taking(model, place, is_input=is_input) as taken, torch.inference_mode():
-        for batch in bar:
-            inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
-            size = batch_size or _fast_batch_size(inputs.shape[1:], home)
-            pieces = inputs.to(home).split(size)
-            rows.extend(_run(model, piece, taken, place).cpu() for piece in pieces)
-            if others and others[0].ndim == 1 and not others[0].is_floating_point():
-                labels.append(others[0].cpu())
+    try:
+        with torch.inference_mode():
+            for batch in bar:
+                inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
+                labels += others[:1]
+                for piece in inputs.to(home).split(
+                    _fast_batch_size(inputs.shape[1:], home)
+                ):
+                    model(piece)
+                    if len(taken) != 1:
+                        msg = (
+                            f"The layer {place!r} runs {len(taken)} times in one pass. Choose "
+                            "one that runs once, such as the block around it."
+                        )
+                        raise SettingsError(msg)
+                    rows.append(taken.pop().cpu())
+    finally:
+        handle.remove()
+        for module, was_training in modes.items():
+            module.training = was_training
     with torch.inference_mode(False):  # so that gradients may go through what uses them
-        whole = torch.cat(rows) if rows else torch.empty(0, 0)
-        bad = (~whole.isfinite()).any(dim=1).nonzero().flatten().tolist()
-        if bad:
-            msg = (
-                f"The embedding of sample {bad[0]} is NaN or infinite ({len(bad)} of "
-                f"{len(whole)} are). Look at that sample, and at the model's weights."
-            )
-            raise DataError(msg)
-        found = torch.cat(labels) if labels else None
+        whole = torch.cat(rows)
+        found = torch.cat(labels).cpu() if labels else None
+    bad = (~whole.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        msg = (
+            f"The embedding of sample {bad[0]} is NaN or infinite ({len(bad)} of "
+            f"{len(whole)} are). Look at that sample, and at the model's weights."
+        )
+        raise DataError(msg)
+    names = getattr(data, "class_names", ())
     return Embeddings(embeddings=whole, labels=found, class_names=names)
 
 
 def _open(
-    model: nn.Module,
-    data: Any,
-    transform: Callable | None,
-    batch_size: int | None,
-    device: torch.device,
-) -> tuple[Iterable, tuple[str, ...]]:
-    """Return `data` in batches, and the names of its classes."""
-    names = getattr(data, "class_names", ())
-    has_labels = not isinstance(data, Tensor)
-    if isinstance(data, Tensor):
+    model: nn.Module, data: Any, transform: Callable | None, device: torch.device
+) -> Iterable:
+    """Return `data` in batches."""
+    is_tensor = isinstance(data, Tensor)
+    if is_tensor:
         if data.ndim == 3 and any(isinstance(part, nn.Conv2d) for part in model.modules()):
             msg = (
                 "Images have the shape (n, channels, height, width), got "
@@ -194,24 +201,18 @@ def _open(
         # A view: nothing is copied, and convolutions are fastest on channels that lie last.
         data = pixels.permute(0, 3, 1, 2), labels
     if isinstance(data, tuple | ImageSet):
-        if batch_size is None:
-            one = next(iter(make_loader(data, batch_size=1, transform=transform)), None)
-            if one is None:
-                msg = "There is nothing to embed: the data hold no sample."
-                raise DataError(msg)
-            batch_size = _fast_batch_size(one[0].shape[1:], device)
-        loader = make_loader(data, batch_size=batch_size, transform=transform)
-        return (loader if has_labels else (inputs for inputs, _ in loader)), names
-    if transform is not None:
+        one, _ = next(iter(make_loader(data, batch_size=1, transform=transform)))
+        size = _fast_batch_size(one.shape[1:], device)
+        loader = make_loader(data, batch_size=size, transform=transform)
+        return (inputs for inputs, _ in loader) if is_tensor else loader
+    is_random = isinstance(getattr(data, "sampler", None), RandomSampler)
+    if transform is not None or is_random or getattr(data, "shuffle", False):
         msg = (
-            "A loader has a transform of its own: give it to the loader, or give the data."
+            "embed keeps the order and the transform of a loader: make it with shuffle=False "
+            "and give the transform to it."
         )
         raise SettingsError(msg)
-    sampler = getattr(data, "sampler", None)
-    if getattr(data, "shuffle", False) or isinstance(sampler, RandomSampler):
-        msg = "embed keeps the order of the data, but this loader shuffles: shuffle=False."
-        raise SettingsError(msg)
-    return data, tuple(getattr(getattr(data, "dataset", None), "classes", ()))
+    return data
 
 
 def _fast_batch_size(shape: Sequence[int], device: torch.device) -> int:
@@ -225,83 +226,23 @@ def _fast_batch_size(shape: Sequence[int], device: torch.device) -> int:
     return min(most, max(least, usual * 224 * 224 // max(1, n_pixels)))
 
 
-def _find_place(model: nn.Module, layer: str | None) -> tuple[str, bool]:
-    """Return a module's name, and whether its input is wanted, as of the head by default."""
-    if layer is None:
-        try:
-            return find_head(model), True
-        except SettingsError:  # it was taken off: the embeddings are what the model returns
-            return "", False
-    names = [name for name, _ in model.named_modules(remove_duplicate=False)]
-    if layer not in names:
-        close = get_close_matches(layer, names, n=3) or [name for name in names if name][:8]
-        msg = f"{type(model).__name__} has no layer {layer!r}. There are {close}."
-        raise SettingsError(msg)
-    return layer, False
+def _fold_up_to_head(model: nn.Module) -> tuple[nn.Module, str, nn.Module]:
+    """Return the model, the name of its head, and its head; itself if that was taken off.
 
-
-def _fold_batch_norm(model: nn.Module, head: str) -> nn.Module:
-    """Return a copy with batch normalization folded into convolutions, where it can be.
-
-    mobilenet_v2 is 1.7 times as fast then; results differ by rounding, 1e-6 of their size.
+    Batch normalization is folded into convolutions where it can be, in a copy: mobilenet_v2
+    is 1.7 times as fast then; results differ by rounding, 1e-6 of their size.
     """
+    try:
+        name = find_head(model)
+    except SettingsError:  # the embeddings are what the model returns
+        return model, "", model
     parts = list(model.modules())
     has_hooks = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    is_leaf = type(model.get_submodule(head)) in {nn.Linear, nn.Conv2d}
-    if has_hooks or not is_leaf or not any(isinstance(p, nn.BatchNorm2d) for p in parts):
-        return model
-    try:
-        return fuse(copy.deepcopy(model).eval(), inplace=True)
-    except Exception:  # noqa: BLE001 - what cannot be copied or traced stays as it is
-        return model
-
-
-@contextmanager
-def _taking(model: nn.Module, name: str, *, is_input: bool) -> Iterator[list[Tensor]]:
-    """Collect what a module is given or gives, with the model in evaluation mode."""
-    taken: list[Tensor] = []
-    part = model.get_submodule(name)
-    # Pooled at once: the next layer may work in place.
-    if is_input:
-        handle = part.register_forward_pre_hook(
-            lambda _, args, kwargs: taken.append(_pool((*args, *kwargs.values())[0])),
-            with_kwargs=True,
-        )
-    else:
-        handle = part.register_forward_hook(lambda *given: taken.append(_pool(given[-1])))
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        model.eval()
-        yield taken
-    finally:
-        handle.remove()
-        for module, was_training in modes:
-            module.training = was_training
-
-
-def _run(model: nn.Module, inputs: Tensor, taken: list[Tensor], place: str) -> Tensor:
-    """Run `model` on one batch; return the row of each sample that was taken."""
-    taken.clear()
-    try:
-        model(inputs)
-    except (CourseError, torch.OutOfMemoryError):
-        raise
-    except (RuntimeError, ValueError) as error:
-        msg = f"The model cannot take inputs of shape {tuple(inputs.shape)}: {error}"
-        raise ShapeError(msg) from error
-    if len(taken) != 1:
-        msg = (
-            f"The layer {place!r} runs {len(taken)} times in one pass. Choose one that runs "
-            "once, such as the block around it."
-        )
-        raise SettingsError(msg)
-    if len(taken[0]) != len(inputs):
-        msg = (
-            f"The layer {place!r} gives {len(taken[0])} rows for {len(inputs)} samples. The "
-            "first axis must be the samples."
-        )
-        raise ShapeError(msg)
-    return taken[0]
+    is_leaf = type(model.get_submodule(name)) in {nn.Linear, nn.Conv2d}
+    if is_leaf and not has_hooks and any(isinstance(p, nn.BatchNorm2d) for p in parts):
+        with suppress(Exception):  # what cannot be copied or traced stays as it is
+            model = fuse(copy.deepcopy(model).eval(), inplace=True)
+    return model, name, model.get_submodule(name)
 
 
 def _pool(value: Any) -> Tensor:

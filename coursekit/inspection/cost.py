@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from coursekit.errors import ShapeError
 from coursekit.inspection.receptive import ReceptiveField, one_pixel
 
-__all__ = ["ModelSummary", "count_parameters", "measure_saved_bytes", "summarize"]
+__all__ = ["count_parameters", "measure_saved_bytes", "summarize"]
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -20,29 +20,14 @@ from torch.autograd.graph import saved_tensors_hooks
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.inspection.cost import measure_saved_bytes
 
-__all__ = [
-    "DeviceMemory",
-    "LargestBatch",
-    "Mark",
-    "MemorySample",
-    "MemoryTimeline",
-    "Phase",
-    "Trial",
-    "largest_batch",
-    "list_quantities",
-    "release",
-    "search_largest",
-    "track_memory",
-]
+__all__ = ["largest_batch", "release", "track_memory"]
 
 _MIB = 2**20
 _NO_GPU = "no CUDA device"
-_SHARE = (
-    300  # a sample's own time is at most one of so many parts: under 1 % with its switches
-)
-_MANY = (
-    5_000  # samples, after which they are taken half as often: a day's timeline stays small
-)
+# A sample's own time is at most one of so many parts: under 1 % with its switches.
+_SHARE = 300
+# Samples, after which they are taken half as often: a day's timeline stays small.
+_MANY = 5_000
 
 
 # -- over time ---------------------------------------------------------------------------------
@@ -116,21 +101,15 @@ def list_quantities(
     ]
     for device, name in enumerate(device_names or ("",)):
         suffix = f" {name}" if len(device_names) > 1 else ""
-        for field in ("allocated", "reserved", "driver"):
-            is_driver = field == "driver"
-            quantities.append(
-                Quantity(
-                    f"{field}_bytes{suffix}",
-                    f"GPU {field}{suffix}",
-                    partial(_read, field=f"{field}_bytes", device=device),
-                    partial(
-                        _read,
-                        field=f"{field}_bytes" if is_driver else f"{field}_peak_bytes",
-                        device=device,
-                    ),
-                    why_not["driver" if is_driver else "allocator"],
-                )
+        for kind in ("allocated", "reserved", "driver"):
+            is_driver, field = kind == "driver", f"{kind}_bytes"
+            peak_field = field if is_driver else f"{kind}_peak_bytes"
+            read, read_peak = (
+                partial(_read, field=one, device=device) for one in (field, peak_field)
             )
+            why = why_not["driver" if is_driver else "allocator"]
+            label = f"GPU {kind}{suffix}"
+            quantities.append(Quantity(field + suffix, label, read, read_peak, why))
     return quantities
 
 
@@ -283,9 +262,8 @@ class MemoryTimeline:
             inside = [one for one in self.samples if span.begin <= one.seconds <= end]
             values += [quantity.read(sample) for sample in inside]
             # What a sample knows of the time before it is of another span, if it begins one.
-            values += [
-                quantity.read_peak(one) for one in inside if one.seconds > span.begin
-            ]
+            later = [one for one in inside if one.seconds > span.begin]
+            values += [quantity.read_peak(sample) for sample in later]
         return max((value for value in values if value is not None), default=None)
 
     def _check(self) -> None:
@@ -531,16 +509,14 @@ def search_largest(
 
 
 def _survive(attempt: Callable[[int], Trial], size: int) -> Trial:
-    from accelerate.utils.memory import (
-        should_reduce_batch_size,
-    )  # its import takes a second
+    # Here, because its import takes a second.
+    from accelerate.utils.memory import should_reduce_batch_size
 
     try:
         return attempt(size)
     except Exception as error:
-        if not (
-            isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)
-        ):
+        is_memory = isinstance(error, torch.OutOfMemoryError)
+        if not is_memory and not should_reduce_batch_size(error):
             raise
     release()  # here, where the error and the frames that it held are gone
     return Trial(size, fits=False, n_bytes=None)
@@ -597,11 +573,8 @@ def release() -> dict[str, int | None]:
     gc.collect()
     if has_gpu:
         torch.cuda.empty_cache()
-    trim = (
-        getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    )
-    if trim is not None:  # of glibc
-        trim(0)
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc's
+        ctypes.CDLL(None).malloc_trim(0)
     return {
         "resident_bytes": resident - process.memory_info().rss,
         "reserved_bytes": reserved - _reserved() if has_gpu else None,

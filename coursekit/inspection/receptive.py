@@ -12,12 +12,7 @@ from torch.nn.modules import activation, batchnorm, conv, dropout, instancenorm,
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import make_generator
 
-__all__ = [
-    "MeasuredField",
-    "ReceptiveField",
-    "measured_receptive_field",
-    "receptive_field",
-]
+__all__ = ["measured_receptive_field", "receptive_field"]
 
 _WINDOWS = (conv._ConvNd, pooling._MaxPoolNd, pooling._AvgPoolNd)
 _ADAPTIVE = (pooling._AdaptiveAvgPoolNd, pooling._AdaptiveMaxPoolNd)
@@ -91,15 +86,11 @@ class ReceptiveField(NamedTuple):
     def _slide(self, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Any:
         """Araujo, Norris and Sim, "Computing Receptive Fields ...", Distill 2019, eq. 1-4."""
         axes = zip(*self, kernel, stride, padding, dilation, strict=True)
-        return ReceptiveField(
-            *zip(
-                *[
-                    (size + d * (k - 1) * step, step * s, start - p * step)
-                    for size, step, start, k, s, p, d in axes
-                ],
-                strict=True,
-            )
-        )
+        slid = [
+            (size + d * (k - 1) * step, step * s, start - p * step)
+            for size, step, start, k, s, p, d in axes
+        ]
+        return ReceptiveField(*zip(*slid, strict=True))
 
 
 def receptive_field(layers: nn.Module) -> ReceptiveField:

@@ -2,25 +2,27 @@
 
 For batches: `PerImage` gives torchvision's transforms draws of their own for each image.
 Own transforms, in torchvision's manner: `SaltAndPepper`, `RandomQuarterTurn`, `RandomShift`.
-For a trained network: `fit_to_model`, and by task `preset_from_config`, `Preset`.
+For a trained network: `fit_to_model`, and by task `preset_from_config`.
 Images and labels together: `mix_batches`.
 To look and to check: `sample_transform`, `find_changing`.
 """
 
-from coursekit.transforms.mixing import mix_batches
-from coursekit.transforms.own import RandomQuarterTurn, RandomShift, SaltAndPepper
-from coursekit.transforms.per_image import PerImage
+from coursekit.transforms.augment import (
+    PerImage,
+    RandomQuarterTurn,
+    RandomShift,
+    SaltAndPepper,
+)
 from coursekit.transforms.presets import (
-    Preset,
     find_changing,
     fit_to_model,
+    mix_batches,
     preset_from_config,
     sample_transform,
 )
 
 __all__ = [
     "PerImage",
-    "Preset",
     "RandomQuarterTurn",
     "RandomShift",
     "SaltAndPepper",

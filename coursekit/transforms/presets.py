@@ -1,6 +1,6 @@
-"""Transforms that suit a task and a trained network, and a look at what transforms do."""
+"""Transforms for a task and a trained network, mixed batches, and a look at transforms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -8,34 +8,32 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
+from coursekit.datasets import Loader
+from coursekit.datasets.loading import all_seeded
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import seeded
-from coursekit.transforms.own import RandomQuarterTurn, RandomShift
-from coursekit.transforms.per_image import PerImage
+from coursekit.transforms.augment import PerImage, RandomQuarterTurn, RandomShift
 
 __all__ = [
-    "Preset",
     "find_changing",
     "fit_to_model",
+    "mix_batches",
     "preset_from_config",
     "sample_transform",
 ]
 
+Batch = tuple[Tensor, Tensor]
 
-def _augmentations() -> dict[str, list[Callable]]:
-    """Return what leaves the label true, by task."""
-    mild = v2.ColorJitter(0.2, 0.2, 0.2)
-    small = v2.RandomAffine(
-        10, (0.1, 0.1), (0.9, 1.1), interpolation=InterpolationMode.BILINEAR
-    )
-    any_side = [v2.RandomHorizontalFlip(), RandomQuarterTurn()]  # seen from above
-    return {
-        "digits": [small],
-        "objects": [v2.RandomHorizontalFlip(), RandomShift(3), mild],
-        "land-cover": any_side,
-        "insects": [*any_side, mild],
-        "photos": [v2.RandomHorizontalFlip(), mild],
-    }
+_BILINEAR = InterpolationMode.BILINEAR
+_MILD = v2.ColorJitter(0.2, 0.2, 0.2)
+_FROM_ABOVE = [v2.RandomHorizontalFlip(), RandomQuarterTurn()]  # no up or down
+_CHANGES = {  # what leaves the label true
+    "digits": [v2.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), interpolation=_BILINEAR)],
+    "objects": [v2.RandomHorizontalFlip(), RandomShift(3), _MILD],
+    "land-cover": _FROM_ABOVE,
+    "insects": [*_FROM_ABOVE, _MILD],
+    "photos": [v2.RandomHorizontalFlip(), _MILD],
+}
 
 
 class Preset(NamedTuple):
@@ -67,9 +65,8 @@ def preset_from_config(config: Mapping[str, Any], *, task: str) -> Preset:
     >>> preset_from_config(config, task="land-cover").evaluation(torch.ones(2, 3, 64, 64)).shape
     torch.Size([2, 3, 32, 32])
     """
-    changes = _augmentations()
-    if task not in changes:
-        msg = f"There are presets for {', '.join(map(repr, changes))}, got {task!r}."
+    if task not in _CHANGES:
+        msg = f"There are presets for {', '.join(map(repr, _CHANGES))}, got {task!r}."
         raise SettingsError(msg)
     _, *size = config["input_size"]
     mode = InterpolationMode(config.get("interpolation") or "bilinear")
@@ -80,10 +77,8 @@ def preset_from_config(config: Mapping[str, Any], *, task: str) -> Preset:
         whole = int(size[0] / (config.get("crop_pct") or 1.0))  # rounded down, as timm does
         last = [v2.Resize(whole, interpolation=mode), v2.CenterCrop(size)]
     ending = [v2.Normalize(list(config["mean"]), list(config["std"]))]
-    return Preset(
-        train=PerImage([*first, *changes[task], *ending]),
-        evaluation=PerImage([*last, *ending]),
-    )
+    train = PerImage([*first, *_CHANGES[task], *ending])
+    return Preset(train=train, evaluation=PerImage([*last, *ending]))
 
 
 def fit_to_model(config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
@@ -133,6 +128,35 @@ def fit_to_model(config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
         return F.normalize(images, mean, std)
 
     return fit
+
+
+def mix_batches(loader: Loader, mix: Callable[[Tensor, Tensor], Batch]) -> Loader:
+    """Return a loader that gives the batches of `loader`, mixed.
+
+    Parameters
+    ----------
+    loader : Loader
+        What `make_loader` returns; for training, one that shuffles.
+    mix : callable
+        From images and labels of a whole batch to mixed images and probabilities, such as
+        ``v2.MixUp(num_classes=10)`` of torchvision. It is seeded by the loader's seed, the
+        epoch and the batch.
+    """
+    return _MixedLoader(loader, mix)
+
+
+class _MixedLoader(Loader):
+    """A loader around another."""
+
+    def __init__(self, loader: Loader, mix: Callable[[Tensor, Tensor], Batch]) -> None:
+        vars(self).update(vars(loader))  # its data and settings
+        self.loader, self.mix = loader, mix
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        for number, batch in enumerate(self.loader.batches(epoch)):
+            with all_seeded(self.seed, "mix", epoch, number):
+                mixed = self.mix(*batch)
+            yield mixed
 
 
 def sample_transform(

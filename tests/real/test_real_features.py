@@ -15,7 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.v2 import functional as F
 
 from coursekit.datasets import load_cifar_files
-from coursekit.features import classify_by_neighbors, embed, fit_head
+from coursekit.features import Embeddings, classify_by_neighbors, embed, fit_head
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
 WEIGHTS = REAL / "weights" / "mobilenet_v2-from-coral-tf2-ptq-int8.pth"
@@ -75,7 +75,7 @@ def test_embeddings_beat_pixels(images, parts):
     pixels = []
     for part in images:
         values, labels = part.to_tensors()
-        pixels.append((values.flatten(1), labels))
+        pixels.append(Embeddings(embeddings=values.flatten(1), labels=labels))
     ours = classify_by_neighbors(*parts, k=5).accuracy
     theirs = classify_by_neighbors(*pixels, k=5).accuracy
     assert ours >= theirs + 0.2

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
 from coursekit.datasets import load_digits, make_loader
-from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.errors import DataError, SettingsError
 from coursekit.features import Embeddings, embed, fit_head, linear_probe
 from coursekit.models import put_head
 from coursekit.training import Trainer, TrainSettings
@@ -63,12 +63,13 @@ def test_with_one_sample_a_class_the_squared_error_decides():
     )  # the first, where accuracies decide nothing
 
 
-def test_the_probe_names_usual_mistakes():
-    assert linear_probe(TRAIN, TEST.embeddings).accuracy is None
-    with pytest.raises(SettingsError, match="two classes"):
-        linear_probe((torch.rand(3, 2), torch.zeros(3)), TEST)
-    with pytest.raises(ShapeError, match="same number of features"):
-        linear_probe(TRAIN, torch.rand(3, 2))
+def test_the_probe_needs_labels():
+    for pair in (
+        (Embeddings(embeddings=torch.rand(3, 2)), TEST),
+        (TRAIN, Embeddings(embeddings=TEST.embeddings)),
+    ):
+        with pytest.raises(SettingsError, match="with labels"):
+            linear_probe(*pair)
 
 
 # --- the head -------------------------------------------------------------------------
@@ -130,7 +131,6 @@ def test_a_head_stands_where_that_of_the_model_stood(net, digits, parts):
         torch.testing.assert_close(
             model(images), fit.head(parts[1].embeddings), rtol=1e-4, atol=1e-4
         )
-    assert len(fit.history) == 3
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(1000.0, 1.0), (-3.0, 1e-4)])
@@ -143,13 +143,8 @@ def test_place_and_size_of_features_do_not_matter(shift, scale):
     assert found[0] == pytest.approx(found[1], abs=0.02)
 
 
-def test_the_seed_decides_and_hidden_layers_are_built():
-    one, same, other = (
-        fit_head(TRAIN, hidden=(8, 6), n_epochs=2, seed=s) for s in (0, 0, 1)
-    )
-    sizes = [layer.out_features for layer in one.head if isinstance(layer, nn.Linear)]
-    assert sizes == [8, 6, 4]
-    weights = [fit.head[0].weight for fit in (one, same, other)]
+def test_the_seed_decides():
+    weights = [fit_head(TRAIN, n_epochs=2, seed=s).head.weight for s in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -165,7 +160,3 @@ def test_the_head_names_usual_mistakes():
         fit_head(Embeddings(embeddings=torch.rand(4, 2)), seed=0)
     with pytest.raises(DataError, match="are equal"):
         fit_head(Embeddings(embeddings=torch.ones(4, 2), labels=torch.arange(4)), seed=0)
-    with pytest.raises(ShapeError, match="takes 20 features, got 2"):
-        fit_head(TRAIN, n_epochs=1, seed=0).accuracy(
-            Embeddings(embeddings=torch.rand(4, 2), labels=torch.arange(4))
-        )

@@ -13,16 +13,20 @@ from torch.utils.checkpoint import checkpoint
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.inspection import (
-    DeviceMemory,
-    MemorySample,
-    MemoryTimeline,
-    Phase,
     largest_batch,
     measure_saved_bytes,
     release,
     track_memory,
 )
-from coursekit.inspection.memory import Trial, list_quantities, search_largest
+from coursekit.inspection.memory import (
+    DeviceMemory,
+    MemorySample,
+    MemoryTimeline,
+    Phase,
+    Trial,
+    list_quantities,
+    search_largest,
+)
 
 KIB, MIB = 1024, 2**20
 NOT_MEASURED = "not measured (no CUDA device)"

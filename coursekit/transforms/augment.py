@@ -1,8 +1,8 @@
-"""`PerImage`: torchvision's random transforms, drawn for each image of a batch.
+"""Random changes of images: three own transforms, and `PerImage` for batches.
 
-Drawn are the distributions of torchvision, from torch's global generator on the CPU, so that a
-seed decides them on any device. Transforms get float images of shape (n_images, channels,
-height, width) that they may change in place.
+All draw from torch's global generator on the CPU, so that a seed decides them on any device.
+An own transform draws once for what it is given in one call, as torchvision's do; `PerImage`
+draws for each image of a batch.
 """
 
 import math
@@ -10,18 +10,125 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode, v2
 
 from coursekit.errors import DataError, SettingsError, ShapeError
-from coursekit.transforms.own import RandomQuarterTurn, RandomShift, SaltAndPepper
 
-__all__ = ["PerImage"]
+__all__ = ["PerImage", "RandomQuarterTurn", "RandomShift", "SaltAndPepper"]
 
 _GRAY = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 _N_TRIES = 10  # as torchvision's transforms that look for a box
+
+
+class SaltAndPepper(v2.Transform):
+    """Set a random share of the pixels to white (salt) or black (pepper), half of them each.
+
+    A pixel is hit in all its channels; every pixel of a batch has draws of its own.
+
+    Parameters
+    ----------
+    share : float, default=0.05
+        Probability of a pixel to be hit, from 0 to 1.
+
+    Examples
+    --------
+    >>> gray = torch.full((1, 2, 8), 0.5)
+    >>> torch.manual_seed(0) and SaltAndPepper(share=0.5)(gray).unique()
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+
+    def __init__(self, share: float = 0.05) -> None:
+        super().__init__()
+        if not 0 <= share <= 1:
+            msg = f"share must be between 0 and 1, got {share}."
+            raise SettingsError(msg)
+        self.share = share
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw which pixels are hit, and how: masks of shape (..., 1, height, width)."""
+        first = flat_inputs[0]
+        if not isinstance(first, Tensor):
+            msg = f"Salt and pepper are for tensors, got {type(first).__name__}: v2.ToImage()."
+            raise DataError(msg)
+        draws = torch.rand((*first.shape[:-3], 1, *first.shape[-2:]))
+        return {
+            "salt": draws < self.share / 2,
+            "pepper": (draws >= self.share / 2) & (draws < self.share),
+        }
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Return `inpt` with the drawn pixels hit."""
+        white = 255 if inpt.dtype == torch.uint8 else 1
+        noisy = inpt.masked_fill(params["pepper"].to(inpt.device), 0)
+        return noisy.masked_fill_(params["salt"].to(inpt.device), white)
+
+
+class RandomQuarterTurn(v2.Transform):
+    """Turn a square image by 0, 90, 180 or 270 degrees, each as likely.
+
+    Unlike a rotation by any angle it needs no interpolation and has no corners to fill. With
+    a flip it makes the eight symmetries of the square.
+
+    Examples
+    --------
+    >>> image = torch.arange(4.0).reshape(1, 2, 2)
+    >>> torch.manual_seed(0) and RandomQuarterTurn()(image)
+    tensor([[[0., 1.],
+             [2., 3.]]])
+    """
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the number of quarter turns."""
+        height, width = v2.query_size(flat_inputs)
+        if height != width:
+            msg = (
+                f"A quarter turn keeps the size of square images only, got {height} x {width}. "
+                "Crop first, or use v2.RandomRotation."
+            )
+            raise ShapeError(msg)
+        return {"n_turns": int(torch.randint(0, 4, ()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Return `inpt`, turned counterclockwise."""
+        return self._call_kernel(v2.functional.rotate, inpt, angle=90.0 * params["n_turns"])
+
+
+class RandomShift(v2.Transform):
+    """Shift an image by up to some pixels either way; what comes in is mirrored.
+
+    Parameters
+    ----------
+    max_pixels : int, default=4
+
+    Examples
+    --------
+    >>> RandomShift(2)(torch.zeros(3, 8, 8)).shape
+    torch.Size([3, 8, 8])
+    """
+
+    def __init__(self, max_pixels: int = 4) -> None:
+        super().__init__()
+        self.max_pixels = max_pixels
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw where the window begins in the padded image."""
+        height, width = v2.query_size(flat_inputs)
+        if self.max_pixels >= min(height, width):
+            msg = (
+                f"A shift by up to {self.max_pixels} pixels needs images larger than that, "
+                f"got {height} x {width}. Lower max_pixels."
+            )
+            raise ShapeError(msg)
+        top, left = torch.randint(0, 2 * self.max_pixels + 1, (2,)).tolist()
+        return {"top": top, "left": left, "height": height, "width": width}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Return `inpt`, shifted."""
+        pad = {"padding": [self.max_pixels] * 4, "padding_mode": "reflect"}
+        padded = self._call_kernel(v2.functional.pad, inpt, **pad)
+        return self._call_kernel(v2.functional.crop, padded, **params)
 
 
 class PerImage(nn.Module):
@@ -29,21 +136,17 @@ class PerImage(nn.Module):
 
     torchvision's random transforms draw once for what they are given: on a batch, they turn
     all images by the same angle. Here every image has draws of its own, from the same
-    distribution, and whole batches are computed at once where that is possible: flips,
-    `RandomRotation`, `RandomAffine`, `ColorJitter`, `GaussianBlur`, `RandomErasing`,
-    `RandomInvert` and this package's own. Any other is called for one image at a time.
+    distribution. Whole batches are computed at once for what the lessons use most, such as
+    `RandomHorizontalFlip`, `RandomRotation`, `ColorJitter`, `GaussianBlur`, `RandomErasing`
+    and this package's own; any other transform is called for one image at a time.
 
     Parameters
     ----------
     transforms : transform, or sequence of transforms
         torchvision's of version 2, own ones, or functions of one image (channels, height,
-        width). They are applied in this order.
-
-    Notes
-    -----
-    Called with a batch (n_images, channels, height, width), an image (channels, height,
-    width), or a PIL image, for which it is the transforms alone. Floats run from 0 to 1.
-    Bytes are computed as floats and rounded once, at the end. What was given is not changed.
+        width). They are applied in this order to a batch (n_images, channels, height, width)
+        or one image, floats from 0 to 1; bytes become such floats. What was given is not
+        changed.
 
     Examples
     --------
@@ -55,73 +158,45 @@ class PerImage(nn.Module):
 
     def __init__(self, transforms: Callable | Sequence[Callable]) -> None:
         super().__init__()
-        self.transforms = tuple(_flatten(transforms))
+        self.transforms = list(
+            transforms if isinstance(transforms, Sequence) else [transforms]
+        )
         kinds = [type(transform) for transform in self.transforms]
         late = kinds[kinds.index(v2.Normalize) :] if v2.Normalize in kinds else []
-        for kind in late:
-            if kind in {v2.ColorJitter, v2.RandomGrayscale, v2.RandomInvert, SaltAndPepper}:
-                msg = (
-                    f"{kind.__name__} works on brightness from 0 to 1, but stands after "
-                    "Normalize, which leaves that range. Put Normalize last."
-                )
-                raise SettingsError(msg)
-
-    def extra_repr(self) -> str:
-        """Return the transforms, one a line."""
-        return "\n".join(map(str, self.transforms))
-
-    def forward(self, images: Any) -> Any:
-        """Return the transformed images: a batch, an image, or a PIL image."""
-        if isinstance(images, Image.Image):
-            for transform in self.transforms:
-                images = transform(images)
-            return images
-        if not isinstance(images, Tensor) or images.ndim not in (3, 4):
-            given = getattr(images, "shape", type(images).__name__)
-            msg = f"PerImage takes (n_images, channels, height, width), got {given}."
-            raise ShapeError(msg)
-        if images.dtype != torch.uint8 and not images.is_floating_point():
+        for kind in {v2.ColorJitter, SaltAndPepper}.intersection(late):
             msg = (
-                f"Images hold bytes from 0 to 255 or floats from 0 to 1, got {images.dtype}. "
-                "Convert them: images.float() / 255."
+                f"{kind.__name__} works on brightness from 0 to 1, but stands after "
+                "Normalize, which leaves that range. Put Normalize last."
             )
-            raise DataError(msg)
-        is_bytes = images.dtype == torch.uint8
+            raise SettingsError(msg)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the transformed images: a batch, or an image."""
+        if images.ndim not in (3, 4):
+            msg = f"PerImage takes (n_images, channels, height, width), got {images.shape}."
+            raise ShapeError(msg)
         batch = images if images.ndim == 4 else images[None]
-        out = batch.float().div_(255) if is_bytes else batch.clone()
+        is_bytes = batch.dtype == torch.uint8
+        batch = batch.float().div_(255) if is_bytes else batch.clone()
         for transform in self.transforms:
-            out = _apply(transform, out) if len(out) else out
-        if is_bytes and not any(isinstance(t, v2.ToDtype) for t in self.transforms):
-            out = out.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-        return out if images.ndim == 4 else out[0]
+            batch = _apply(transform, batch) if len(batch) else batch
+        return batch if images.ndim == 4 else batch[0]
 
 
-def _flatten(transforms: Callable | Sequence[Callable]) -> list[Callable]:
-    if isinstance(transforms, v2.Compose | PerImage):
-        transforms = transforms.transforms
-    if isinstance(transforms, Sequence | nn.ModuleList):
-        return [step for item in transforms for step in _flatten(item)]
-    if not callable(transforms):
-        msg = f"PerImage takes transforms that can be called, got {type(transforms).__name__}."
-        raise SettingsError(msg)
-    return [transforms]
+_PLAIN = {"center": None, "expand": False, "fill": 0, "shear": None, "value": [0.0]}
 
 
 def _apply(transform: Callable, images: Tensor) -> Tensor:
+    """Return the transformed batch; it may be `images`, changed in place."""
     kind = type(transform)  # a subclass may do more
-    if kind in _BATCHED and not getattr(transform, "expand", False):
+    is_plain = all(
+        getattr(transform, name, usual) == usual for name, usual in _PLAIN.items()
+    )
+    if kind in _BATCHED and is_plain:
         return _BATCHED[kind](transform, images)
     if kind in _SAME_FOR_ALL:
         return transform(images)
-    done = [transform(image) for image in images]
-    sizes = sorted({tuple(image.shape) for image in done})
-    if len(sizes) > 1:
-        msg = (
-            f"The images of a batch must keep one size, but {kind.__name__} made {sizes[0]} "
-            f"and {sizes[-1]} of them. Use one that gives a fixed size."
-        )
-        raise ShapeError(msg)
-    return torch.stack(done)
+    return torch.stack([transform(image) for image in images])
 
 
 def _uniform(images: Tensor, low: float, high: float) -> Tensor:
@@ -139,10 +214,8 @@ def _change(images: Tensor, chosen: Tensor, change: Callable, *numbers: Tensor) 
 # --- place ----------------------------------------------------------------------------
 
 
-def _flip(transform: Any, images: Tensor) -> Tensor:
-    axis = 3 if isinstance(transform, v2.RandomHorizontalFlip) else 2
-    chosen = torch.rand(len(images)) < transform.p
-    return _change(images, chosen, lambda part: part.flip(axis))
+def _flip(transform: v2.RandomHorizontalFlip, images: Tensor) -> Tensor:
+    return _change(images, torch.rand(len(images)) < transform.p, lambda part: part.flip(3))
 
 
 def _quarter_turn(transform: RandomQuarterTurn, images: Tensor) -> Tensor:
@@ -166,53 +239,37 @@ def _shift(transform: RandomShift, images: Tensor) -> Tensor:
 
 
 def _affine(transform: v2.RandomRotation | v2.RandomAffine, images: Tensor) -> Tensor:
-    """Turn, and for an affine transform shift, scale and shear, by draws for each image."""
+    """Turn, and for an affine transform shift and scale, by draws for each image."""
     height, width = images.shape[2:]
-    size = images.new_tensor([width, height])
-    angle, zeros = _uniform(images, *transform.degrees), images.new_zeros(len(images))
-    shift, scale, shears = torch.stack([zeros, zeros], 1), zeros + 1, (zeros, zeros)
+    angle = _uniform(images, *transform.degrees)
+    shift, scale = images.new_zeros(len(images), 2), images.new_ones(len(images))
     if isinstance(transform, v2.RandomAffine):
         shares = transform.translate or (0, 0)
         most = shares[0] * width, shares[1] * height
         shift = torch.stack([_uniform(images, -m, m).round() for m in most], dim=1)
         scale = _uniform(images, *(transform.scale or (1, 1)))
-        limits = transform.shear or (0, 0)
-        shears = _uniform(images, *limits[:2]), _uniform(images, *(limits[2:] or (0, 0)))
+        torch.rand(
+            2 * len(images)
+        )  # where a shear would be drawn: stored results hang on it
     else:
         angle = -angle  # torchvision turns the other way there
-    middle = transform.center or (width / 2, height / 2)
-    center = images.new_tensor(middle) - size / 2
     # The inverse: where each output pixel comes from, counted from the middle, in pixels.
-    turn, (shear_x, shear_y) = torch.deg2rad(angle), map(torch.deg2rad, shears)
-    cos, sin = ((turn - shear_y).cos(), (turn - shear_y).sin())
-    cos, sin, tilt = cos / shear_y.cos(), sin / shear_y.cos(), shear_x.tan()
-    row_x = torch.stack([turn.cos() - sin * tilt, turn.sin() + cos * tilt], dim=1)
-    row_y = torch.stack([-sin, cos], dim=1)
-    matrix = torch.stack([row_x, row_y], dim=1) / scale[:, None, None]
-    moved = center - (matrix @ (center + shift)[:, :, None])[:, :, 0]
+    cos, sin = torch.deg2rad(angle).cos(), torch.deg2rad(angle).sin()
+    rows = torch.stack([cos, sin], dim=1), torch.stack([-sin, cos], dim=1)
+    matrix = torch.stack(rows, dim=1) / scale[:, None, None]
     # For affine_grid, which counts from -1 to 1 whatever the size.
-    theta = torch.cat(
-        [matrix * size / size[:, None], 2 * (moved / size)[:, :, None]], dim=2
-    )
+    size = images.new_tensor([width, height])
+    moved = -2 * (matrix @ shift[:, :, None]) / size[:, None]
+    theta = torch.cat([matrix * size / size[:, None], moved], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    if transform.interpolation == InterpolationMode.NEAREST:
+        return F.grid_sample(images, grid, mode="nearest", align_corners=False)
+    # A channel of ones shows what share of a pixel lies inside: torchvision darkens the edge
+    # by it once more.
+    images = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
     mode = InterpolationMode(transform.interpolation).value
-    return _sample(images, grid, mode, transform.fill)
-
-
-def _sample(images: Tensor, grid: Tensor, mode: str, fill: Any) -> Tensor:
-    """Return the pixels at the places of `grid`, and `fill` outside."""
-    values = fill if isinstance(fill, Sequence) else [fill or 0]
-    needs_mask = fill is not None and (mode != "nearest" or any(values))
-    if needs_mask:  # a channel of ones shows what share of a pixel lies inside
-        images = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
     taken = F.grid_sample(images, grid, mode=mode, align_corners=False)
-    if not needs_mask:
-        return taken
-    taken, inside = taken[:, :-1], taken[:, -1:]
-    outside = images.new_tensor(values)[:, None, None]
-    if mode == "nearest":
-        return torch.where(inside < 0.5, outside, taken)
-    return (taken - outside) * inside + outside  # as torchvision blends the edge
+    return taken[:, :-1] * taken[:, -1:]
 
 
 # --- boxes ----------------------------------------------------------------------------
@@ -229,8 +286,7 @@ def _draw_boxes(
     area = torch.empty(shape).uniform_(*transform.scale) * images.shape[2:].numel()
     log_low, log_high = torch.tensor(transform.ratio).log().tolist()
     aspect = torch.empty(shape).uniform_(log_low, log_high).exp()
-    first = (area * aspect).sqrt().round().long()
-    second = (area / aspect).sqrt().round().long()
+    first, second = ((area * r).sqrt().round().long() for r in (aspect, 1 / aspect))
     allowed = fits(first, second)
     pick = allowed.int().argmax(1, keepdim=True)  # the first that fits
     return first.gather(1, pick)[:, 0], second.gather(1, pick)[:, 0], allowed.any(1)
@@ -251,11 +307,7 @@ def _erase(transform: v2.RandomErasing, images: Tensor) -> Tensor:
     for image, (top, left, h, w) in zip(
         images, torch.stack(boxes, 1).tolist(), strict=True
     ):
-        box = image[:, top : top + h, left : left + w]
-        if h and transform.value is None:
-            box.copy_(torch.randn(box.shape))
-        elif h:
-            box.copy_(box.new_tensor(transform.value)[:, None, None].expand_as(box))
+        image[:, top : top + h, left : left + w] = 0
     return images
 
 
@@ -271,13 +323,10 @@ def _zoom(transform: v2.RandomResizedCrop, images: Tensor) -> Tensor:
     rooms = height - heights, width - widths
     tops, lefts = (torch.where(found, _offsets(room), room // 2) for room in rooms)
     boxes = torch.stack([tops, lefts, heights, widths], dim=1).tolist()
-    options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
-    return torch.stack(
-        [
-            v2.functional.resized_crop(image, *box, list(transform.size), **options)
-            for image, box in zip(images, boxes, strict=True)
-        ]
-    )
+    last = list(transform.size), transform.interpolation, transform.antialias
+    resized_crop = v2.functional.resized_crop
+    pairs = zip(images, boxes, strict=True)
+    return torch.stack([resized_crop(image, *box, *last) for image, box in pairs])
 
 
 # --- color ----------------------------------------------------------------------------
@@ -287,9 +336,8 @@ def _blur(transform: v2.GaussianBlur, images: Tensor) -> Tensor:
     n_images, n_channels = images.shape[:2]
     sigma = _uniform(images, *transform.sigma)
     columns, rows = transform.kernel_size
-    images = F.pad(
-        images, [columns // 2, columns // 2, rows // 2, rows // 2], mode="reflect"
-    ).flatten(0, 1)[None]
+    pads = [columns // 2, columns // 2, rows // 2, rows // 2]
+    images = F.pad(images, pads, mode="reflect").flatten(0, 1)[None]
     for size, axis in ((columns, 3), (rows, 2)):
         end = (size - 1) / (2 * math.sqrt(2))  # torchvision spaces the points like that
         points = torch.linspace(-end, end, size, device=sigma.device, dtype=sigma.dtype)
@@ -297,10 +345,6 @@ def _blur(transform: v2.GaussianBlur, images: Tensor) -> Tensor:
         kernels = kernels.repeat_interleave(n_channels, 0)[:, None, None].transpose(axis, 3)
         images = F.conv2d(images, kernels, groups=len(kernels))
     return images[0].unflatten(0, (n_images, n_channels))
-
-
-def _invert(transform: v2.RandomInvert, images: Tensor) -> Tensor:
-    return _change(images, torch.rand(len(images)) < transform.p, lambda part: 1 - part)
 
 
 def _jitter(transform: v2.ColorJitter, images: Tensor) -> Tensor:
@@ -371,23 +415,14 @@ _CHANGES = {
 
 _BATCHED = {
     v2.RandomHorizontalFlip: _flip,
-    v2.RandomVerticalFlip: _flip,
     v2.RandomRotation: _affine,
     v2.RandomAffine: _affine,
     v2.RandomResizedCrop: _zoom,
     v2.GaussianBlur: _blur,
     v2.RandomErasing: _erase,
     v2.ColorJitter: _jitter,
-    v2.RandomInvert: _invert,
     RandomQuarterTurn: _quarter_turn,
     RandomShift: _shift,
 }
 
-_SAME_FOR_ALL = {
-    v2.CenterCrop,
-    v2.Identity,
-    v2.Normalize,
-    v2.Resize,
-    v2.ToDtype,
-    SaltAndPepper,
-}
+_SAME_FOR_ALL = {v2.CenterCrop, v2.Normalize, v2.Resize, v2.ToDtype, SaltAndPepper}

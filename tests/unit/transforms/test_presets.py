@@ -1,23 +1,20 @@
-"""Own transforms, presets and looks at transforms: against torchvision, timm and by eye."""
+"""Presets, mixed batches and looks at transforms, against torchvision and timm."""
 
 import numpy as np
 import pytest
 import timm
 import torch
 import torchvision
-from PIL import Image
 from torch.utils.data import random_split
 from torchvision.transforms import v2
 
-from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.datasets import make_loader
+from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import seeded
 from coursekit.transforms import (
-    PerImage,
-    RandomQuarterTurn,
-    RandomShift,
-    SaltAndPepper,
     find_changing,
     fit_to_model,
+    mix_batches,
     preset_from_config,
     sample_transform,
 )
@@ -30,55 +27,9 @@ def draw(*shape):
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
-@pytest.mark.parametrize(
-    "image", [BYTES, 0.1 + 0.8 * draw(4, 1, 60, 60), v2.functional.to_pil_image(BYTES)]
-)
-def test_noise_hits_its_share_in_all_channels_and_leaves_the_rest(image, way):
-    with seeded(0, "noise"):
-        made = way(SaltAndPepper(0.2, salt=0.25))(image)
-    assert type(made) is type(image)
-    before, after = (
-        v2.functional.pil_to_tensor(x) if isinstance(x, Image.Image) else x
-        for x in (image, made)
-    )
-    white = 255 if before.dtype == torch.uint8 else 1
-    is_salt, is_pepper = (after == white).all(-3), (after == 0).all(-3)
-    assert torch.equal((after != before).any(-3), is_salt | is_pepper)
-    for share, hits in ((0.05, is_salt), (0.15, is_pepper)):
-        error = (share * (1 - share) / hits.numel()) ** 0.5
-        assert abs(hits.double().mean() - share) < 4 * error
-
-
-@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
-def test_a_shift_is_a_window_of_the_mirrored_image(way):
-    image = draw(3, 9, 8)
-    padded = np.pad(image, [(0, 0), (2, 2), (2, 2)], mode="reflect")
-    windows = [padded[:, r : r + 9, c : c + 8] for r in range(5) for c in range(5)]
-    made = sample_transform(way(RandomShift(2)), image, n_samples=300, seed=0)
-    found = {
-        next(i for i, window in enumerate(windows) if np.array_equal(one, window))
-        for one in made
-    }
-    assert len(found) == 25
-
-
-@pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
-def test_quarter_turns_are_exact_and_all_four_come(way):
-    image = draw(3, 5, 5)
-    turns = [image.rot90(k, (1, 2)) for k in range(4)]
-    made = sample_transform(way(RandomQuarterTurn()), image, n_samples=40, seed=0)
-    found = [next(k for k in range(4) if torch.equal(one, turns[k])) for one in made]
-    assert set(found) == {0, 1, 2, 3}
-
-
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: SaltAndPepper(1.1), SettingsError, "between 0 and 1, got 1.1"),
-        (lambda: SaltAndPepper()(Image.new("RGBA", (4, 4))), DataError, "'RGBA'"),
-        (lambda: RandomShift(8)(torch.zeros(3, 8, 9)), ShapeError, "8 x 9"),
-        (lambda: RandomQuarterTurn()(torch.zeros(3, 8, 9)), ShapeError, "RandomRotation"),
         (lambda: preset_from_config(CONFIG, task="faces"), SettingsError, "got 'faces'"),
         (lambda: fit_to_model(CONFIG)(BYTES), ShapeError, r"float in \[0, 1\]"),
         (lambda: fit_to_model(CONFIG)(draw(8, 8, 3)), ShapeError, r"\(8, 8, 3\)"),
@@ -192,3 +143,15 @@ def test_the_transform_that_two_parts_share_is_found_in_the_validation_part(is_p
     whole.transform = v2.RandomRotation(180)  # meant for one part
     assert len(find_changing(validation)) == 5
     assert len(find_changing(train, n_items=4)) == 4
+
+
+def test_batches_are_mixed_by_the_seed_of_the_loader():
+    data = draw(10, 3, 4, 4), torch.arange(10) % 5
+    loader = make_loader(data, batch_size=4, shuffle=True, seed=0)
+    mixed = mix_batches(loader, v2.MixUp(num_classes=5))
+    first, again = (list(mixed.batches(epoch=1)) for _ in range(2))
+    assert [tuple(labels.shape) for _, labels in first] == [(4, 5), (4, 5), (2, 5)]
+    for (x, y), (same, _), (plain, _) in zip(first, again, loader.batches(1), strict=True):
+        assert torch.equal(x, same)
+        assert not torch.equal(x, plain)
+        torch.testing.assert_close(y.sum(1), torch.ones(len(y)))
