@@ -99,6 +99,8 @@ def test_a_kernel_has_one_thread_and_every_machine_is_another():
     assert kernel_environment()["OMP_NUM_THREADS"] == "1"
     assert kernel_environment({"OMP_NUM_THREADS": "2"})["OMP_NUM_THREADS"] == "2"
     assert len({tuple(sorted(changes.items())) for changes in MACHINES.values()}) == 9
+    jitters = [changes["COURSEKIT_JITTER"] for changes in [*MACHINES.values()][1:]]
+    assert jitters[:4] == ["1 1e-06", "2 0.0001", "3 1e-06", "4 0.0001"]
 
 
 TRAINING = """\
@@ -118,7 +120,7 @@ def test_jitter_is_the_same_for_trainings_that_must_agree_and_of_the_size_that_i
     report = "print(torch.equal(one, two), one.std().item() * 1e6 // 0.2)"
     notebook = new_notebook(cells=[new_code_cell(TRAINING), new_code_cell(report)])
     texts = []
-    for settings in ({}, {"COURSEKIT_JITTER": "1"}):
+    for settings in ({}, {"COURSEKIT_JITTER": "1 1e-6"}):
         run = execute_notebook(notebook, folder=".", settings=settings, watch=True)
         assert run.failure is None
         assert run.trained == {1}
