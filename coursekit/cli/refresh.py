@@ -33,8 +33,7 @@ from coursekit.nbtest.cells import (
     read_rules,
 )
 from coursekit.nbtest.machines import MACHINES
-from coursekit.nbtest.measure import CellMeasure
-from coursekit.nbtest.refresh import format_notebook, renew
+from coursekit.nbtest.refresh import CellMeasure, format_notebook, renew
 
 __all__ = ["refresh_lessons"]
 

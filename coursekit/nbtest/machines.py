@@ -14,12 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
+_THREADS = [f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")]
 _ONE_THREAD = dict.fromkeys((*_THREADS, "VECLIB_MAXIMUM_THREADS"), "1")
 # A thread that waits gives its core away: two lessons run on two cores.
 _TWO_THREADS = dict.fromkeys(_THREADS, "2") | {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -31,6 +26,7 @@ _AVX2 = {
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     "OPENBLAS_CORETYPE": "Sandybridge",
 }
+_AVX512 = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "MKL_ENABLE_INSTRUCTIONS": "AVX512"}
 _FIXED = {
     "PYTHONHASHSEED": "0",  # the order of a set of words
     "COLUMNS": "80",  # of the terminal that tables are wrapped to
@@ -44,20 +40,14 @@ _JITTER = "COURSEKIT_JITTER"
 _STEPS = "COURSEKIT_STEPS"
 
 _EMULATED: Mapping[str, Mapping[str, str]] = {
-    "oneDNN AVX-512": {
-        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
-        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
-    },
+    "oneDNN AVX-512": _AVX512,
     "ATen without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     # These two alone move matrix products, `eigh` and NumPy.
     "MKL and OpenBLAS old": {"MKL_CBWR": "COMPATIBLE", "OPENBLAS_CORETYPE": "Nehalem"},
     "two threads": _TWO_THREADS,
     "two threads, all old": _TWO_THREADS
-    | {
-        "ATEN_CPU_CAPABILITY": "default",
-        "MKL_CBWR": "COMPATIBLE",
-        "OPENBLAS_CORETYPE": "Prescott",
-    },
+    | {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
+    | {"OPENBLAS_CORETYPE": "Prescott"},
     "MKL AVX2, OpenBLAS AMD": {"MKL_CBWR": "AVX2", "OPENBLAS_CORETYPE": "Barcelona"},
     "OpenBLAS old": {"OPENBLAS_CORETYPE": "Nehalem"},
     "MKL old": {"MKL_CBWR": "COMPATIBLE"},
@@ -82,9 +72,8 @@ def kernel_environment(settings: Mapping[str, str] | None = None) -> dict[str, s
     It has one thread, and the instruction sets above where this machine has them.
     """
     kept = {name: text for name, text in os.environ.items() if name not in _REMOVED}
-    return (
-        kept | _ONE_THREAD | _FIXED | (_AVX2 if _has_avx2() else {}) | dict(settings or {})
-    )
+    vectors = _AVX2 if _has_avx2() else {}
+    return kept | _ONE_THREAD | _FIXED | vectors | dict(settings or {})
 
 
 @cache
