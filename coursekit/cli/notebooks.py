@@ -35,8 +35,7 @@ from coursekit.nbtest.cells import (
 )
 from coursekit.nbtest.compare import compare_cell
 from coursekit.nbtest.machines import MACHINES
-from coursekit.nbtest.measure import CellMeasure
-from coursekit.nbtest.refresh import format_notebook, renew
+from coursekit.nbtest.refresh import CellMeasure, format_notebook, renew
 from coursekit.nbtest.run import NotebookRun, NotebookSession, execute_notebook
 
 _PICTURES = Path("runs") / "differences"

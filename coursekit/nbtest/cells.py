@@ -5,10 +5,9 @@ import platform
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
@@ -16,69 +15,34 @@ from nbformat import NotebookNode
 from coursekit.errors import NotebookError
 from coursekit.nbtest.compare import ITEMS, Measured
 
-_COMMENT = re.compile(r"^\s*#+\s*nbtest\s*:(?P<words>.*)$", re.IGNORECASE)
-_TAG = re.compile(r"^nbtest:(?P<words>.*)$")
-_NEARLY = re.compile(
-    r"(?i)^\s*[^#\s].*#\s*nbtest\s*:|^\s*#+\s*nbtest\s+(costs|ordered|items)"
-)
-_NBVAL = re.compile(r"(?m)^\s*#+\s*((?:NBVAL|PYTEST_VALIDATE)_[A-Z_]+)\s*$")
-_ALLOWED = (
-    "Allowed are costs, ordered and items=NUMBER, in a tag or alone on a line, as in "
-    "`# nbtest: costs items=300`."
-)
+_COMMENT = re.compile(r"(?m)^\s*#+\s*(?:nbtest\b|NBVAL_).*$")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What a cell says of its test; `coursekit.nbtest` explains the words."""
+class Rules(NamedTuple):
+    """What a cell says of its test; `coursekit.nbtest` explains the tags."""
 
     is_compared: bool = True
-    is_skipped: bool = False
     may_raise: bool = False
     costs: bool = False
-    ordered: bool = False
-    items: int | None = None
 
 
 def read_rules(cell: Mapping[str, Any], *, where: str = "a cell") -> Rules:
-    """Return what the tags and comments of a code cell say.
-
-    Raises
-    ------
-    NotebookError
-        If a directive is not understood.
+    """Return what the tags of a code cell say, or raise `NotebookError`.
 
     Examples
     --------
-    >>> read_rules({"source": "# nbtest: items=300", "metadata": {}}).items
-    300
+    >>> read_rules({"source": "1", "metadata": {"tags": ["nbtest:costs"]}}).costs
+    True
     """
-    tags = cell["metadata"].get("tags")
-    tags = tags if isinstance(tags, list) else []
-    lines = cell["source"].splitlines()
-    said = [found for line in lines if (found := _COMMENT.match(line))]
-    said += [found for tag in tags if (found := _TAG.match(tag))]
-    unknown = [line.strip() for line in lines if _NEARLY.match(line)]
-    found: dict[str, Any] = {}
-    for word in " ".join(match["words"] for match in said).replace(",", " ").split():
-        if items := re.fullmatch(r"items=([1-9]\d*)", word):
-            found["items"] = int(items[1])
-        elif word in {"costs", "ordered"}:
-            found[word] = True
-        else:
-            unknown.append(word)
+    tags = cell["metadata"].get("tags", [])
+    unknown = [tag for tag in tags if re.match("nbtest(?!:costs$)", tag)]
+    unknown += _COMMENT.findall(cell["source"])
     if unknown:
-        msg = f"{where}: {unknown[0]!r} is not a directive. {_ALLOWED}"
+        allowed = "nbtest:costs, nbval-ignore-output and raises-exception"
+        msg = f"{where}: {unknown[0].strip()!r} is not a directive. Allowed are the tags {allowed}."
         raise NotebookError(msg)
-    marks = {word.lower().replace("_", "-") for word in _NBVAL.findall(cell["source"])} | {
-        *tags
-    }
-    return Rules(
-        is_compared=not marks & {"nbval-ignore-output", "pytest-validate-ignore-output"},
-        is_skipped="nbval-skip" in marks,
-        may_raise=bool(marks & {"nbval-raises-exception", "raises-exception"}),
-        **found,
-    )
+    names = ("raises-exception", "nbtest:costs")
+    return Rules("nbval-ignore-output" not in tags, *(name in tags for name in names))
 
 
 def read_measured(
@@ -97,15 +61,14 @@ def read_measured(
         trains=bool(said.get("trains")),
         ranges=ranges,
         costs=rules.costs,
-        items=rules.items or about.get("items", ITEMS),
+        items=about.get("items", ITEMS),
         widen=1 if runs.get("architecture", here) == here else 2,
     )
 
 
 def own_metadata(node: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what coursekit keeps in the metadata of a cell or a notebook."""
-    said = node["metadata"].get("coursekit", {})
-    return said if isinstance(said, Mapping) else {}
+    return node["metadata"].get("coursekit", {})
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -114,16 +77,15 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def hash_source(source: str) -> str:
-    r"""Return the sha256 of what a cell executes; directives and blanks do not count.
+    r"""Return the sha256 of what a cell executes; blanks at the ends of lines do not count.
 
     Examples
     --------
-    >>> hash_source("1 + 1") == hash_source("# nbtest: costs\n1 + 1  ")
+    >>> hash_source("1 + 1") == hash_source("\n1 + 1  ")
     True
     """
     lines = [line.rstrip() for line in source.splitlines()]
-    code = [line for line in lines if not (_COMMENT.match(line) or _NBVAL.match(line))]
-    return sha256("\n".join(code).strip("\n").encode()).hexdigest()
+    return sha256("\n".join(lines).strip("\n").encode()).hexdigest()
 
 
 def find_stored_problems(
@@ -138,8 +100,7 @@ def find_stored_problems(
     problems: dict[int, str] = {}
     last = 0
     for place, (cell, said, stored) in enumerate(zip(cells, rules, hashes, strict=True)):
-        is_checked = said.is_compared or any(hashes)
-        if said.is_skipped or not is_checked or not cell.source.strip():
+        if not (said.is_compared or any(hashes)) or not cell.source.strip():
             continue
         count, is_setup = cell.execution_count, "setup" in cell.metadata.get("tags", ())
         error = next((out for out in cell.outputs if out.output_type == "error"), None)
@@ -148,27 +109,19 @@ def find_stored_problems(
         elif count <= last:
             problems[place] = f"Run out of order: In [{count}] stands below In [{last}]."
         elif any(hashes) and stored != hash_source(cell.source) and not is_setup:
-            kind = (
-                "by another source than the cell has now" if stored else "before the cell"
-            )
-            problems[place] = f"The stored outputs were made {kind}."
+            by = "by another source than the cell has now" if stored else "before the cell"
+            problems[place] = f"The stored outputs were made {by}."
         elif error is not None and not said.may_raise:
+            text = f"{error.ename}: {error.evalue}. If the cell is meant to fail"
             problems[place] = (
-                f"An error is stored that is not expected: {error.ename}: {error.evalue}. If the "
-                "cell is meant to fail, give it the tag raises-exception."
+                f"An error is stored that is not expected: {text}: tag raises-exception."
             )
         last = max(last, count or 0)
     return problems
 
 
 def read_notebook(path: Path, *, name: str | None = None) -> NotebookNode:
-    """Return the notebook of a file, in format 4.
-
-    Raises
-    ------
-    NotebookError
-        If the file is no notebook that can be tested; the message says why.
-    """
+    """Return the notebook of a file, in format 4, or raise `NotebookError`, saying why not."""
     name, text = name or str(path), ""
     cure = f"Restore it, for example with `git checkout -- {name}`."
     try:
@@ -177,21 +130,16 @@ def read_notebook(path: Path, *, name: str | None = None) -> NotebookNode:
             warnings.simplefilter("ignore")
             content = json.loads(text)
             if content["nbformat"] != 4:
-                cure = "Convert it: jupyter nbconvert --to notebook --inplace"
                 raise ValueError(f"it is of format {content['nbformat']}, not 4")  # noqa: TRY301
             nbformat.validate(content)
             notebook = nbformat.reads(text, as_version=4)
-        if not any(cell.source.strip() for cell in notebook.cells):
-            raise ValueError("it has only empty cells")  # noqa: TRY301
         language = notebook.metadata.get("kernelspec", {}).get("language", "python")
         if language.lower() != "python":
             raise ValueError(f"it is written in {language}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, nbformat.ValidationError) as error:
         if "\n<<<<<<<" in text:
             cure = "It holds the marks of a git merge: choose a side and remove them."
-        problem = str(
-            getattr(error, "message", error) or type(error).__name__
-        ).splitlines()[0]
+        problem = str(getattr(error, "message", error)).partition("\n")[0]
         msg = f"{name} is not a Python notebook that can be tested: {problem}. {cure}"
         raise NotebookError(msg) from None
     return notebook

@@ -1,20 +1,19 @@
 """Compare what a cell shows with what is stored, within the ranges that `refresh` measured.
 
 Words must be equal. A number may be where a measured run had it, and as far again outside:
-tolerances are measured, not guessed (`coursekit.nbtest.measure`).
+tolerances are measured, not guessed (`coursekit.nbtest.refresh`).
 """
 
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from difflib import unified_diff
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from coursekit.nbtest.shown import Number, Output, Part, show_outputs
+from coursekit.nbtest.shown import Number, Part, show_outputs
 
 ITEMS = 200
 """Size of the set that a lesson counts accuracies on, where its metadata do not say it."""
@@ -24,15 +23,14 @@ _MOST_PLACES, _MOST_LINES = 8, 24  # told of one cell
 _SIDE, _PARTS, _LOCAL = 128, 8, 5.0  # see `difference_of_pictures`
 
 
-@dataclass(frozen=True)
-class Measured:
+class Measured(NamedTuple):
     """What is known of the numbers of one cell, from several runs of its notebook."""
 
     is_known: bool = False
     """False in a draft: then decimal numbers may differ by 1e-4 of their size."""
     trains: bool = False
     """Whether the cell ran an optimizer, or shows what one decided."""
-    ranges: Mapping[int, tuple[float, float] | None] = field(default_factory=dict)
+    ranges: Mapping[int, tuple[float, float] | None] = {}
     """How far a number moved, below and above the stored value, by its place among all
     numbers of the cell; None where it is a time or a size that nobody compares."""
     costs: bool = False
@@ -87,41 +85,26 @@ def compare_cell(
     In what is printed: 1 of 2 numbers differs: stored 3, fresh 2; it must be equal.
     """
     before, after = show_outputs(stored), show_outputs(fresh)
+    known = measured or Measured()
     found: list[str] = []
     place = 0
-    for old, new in _pair(before, after):
-        if old is None or new is None:
-            lost = f"An output is missing: {old.title}" if old else ""
-            found.append(lost or f"An output is not stored: {new.title}")
+    for key in before | after:
+        old, new = before.get(key), after.get(key)
+        if old is None:
+            found.append(f"An output is not stored: {new.title}")
+            continue
+        if new is None:
+            found.append(f"An output is missing: {old.title}")
         elif old.kind != new.kind:
             told = f"Stored is {old.title}, a {old.kind}; "
             found.append(f"{told}fresh is {new.title}, a {new.kind}.")
         else:
-            known = measured or Measured()
             told = _compare_parts(old.parts, new.parts, known, place, words_only)
             if told and picture and old.picture and new.picture:
                 told += _write_sheet(old.picture, new.picture, picture)
             found += told
-        place += sum(len(part.numbers) for part in old.parts) if old else 0
+        place += sum(len(part.numbers) for part in old.parts)
     return found
-
-
-def _pair(
-    before: list[Output], after: list[Output]
-) -> list[tuple[Output | None, Output | None]]:
-    """Pair streams by their names and displays by their order."""
-    pairs = []
-    for name in ("stdout", "stderr"):
-        both = [
-            next((out for out in side if out.kind == name), None)
-            for side in (before, after)
-        ]
-        pairs += [tuple(both)] if any(both) else []
-    shows = [
-        [out for out in side if out.kind not in {"stdout", "stderr"}]
-        for side in (before, after)
-    ]
-    return pairs + list(zip_longest(*shows))
 
 
 def _compare_parts(
@@ -149,9 +132,7 @@ def _compare_parts(
 
 def _compare_numbers(old: Part, new: Part, measured: Measured, place: int) -> list[str]:
     wrong = []
-    for at, (low, high) in enumerate(
-        zip(old.numbers, new.numbers, strict=True), start=place
-    ):
+    for at, (low, high) in enumerate(zip(old.numbers, new.numbers, strict=True), place):
         allowed = measured.allowed(low, at)
         is_printed = low.kind in {"integer", "decimal"}
         if allowed is None or (is_printed and low.text == high.text):
@@ -252,9 +233,8 @@ def _write_sheet(stored: str, fresh: str, path: Path) -> list[str]:
         if images[0].size == images[1].size:
             images.append(ImageChops.invert(ImageChops.difference(*images)))
         widths = [image.width + 8 for image in images]
-        sheet = Image.new(
-            "RGB", (sum(widths), max(image.height for image in images)), "#888888"
-        )
+        height = max(image.height for image in images)
+        sheet = Image.new("RGB", (sum(widths), height), "#888888")
         for place, image in enumerate(images):
             sheet.paste(image, (sum(widths[:place]), 0))
         path.parent.mkdir(parents=True, exist_ok=True)

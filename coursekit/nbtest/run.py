@@ -65,10 +65,9 @@ class NotebookSession:
     def __init__(
         self,
         notebook: NotebookNode,
-        *,
         folder: str | os.PathLike[str],
-        settings: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        settings: Mapping[str, str] | None,
+        timeout: float | None,
     ) -> None:
         self.notebook = copy.deepcopy(notebook)
         cells = enumerate(self.notebook.cells)
@@ -118,9 +117,8 @@ class NotebookSession:
             return CellFailure(number, words, lines[0].strip() if lines else "", trace)
         except CellTimeoutError:
             self.kill()
-            return CellFailure(
-                number, f"The cell took longer than {self.timeout:g} seconds."
-            )
+            text = f"The cell took longer than {self.timeout:g} seconds."
+            return CellFailure(number, text)
         except DeadKernelError:
             code = self._process.poll()
             if code is None:  # Ctrl-C, as nbclient sees it
@@ -196,9 +194,7 @@ def execute_notebook(
         steps = Path(scratch, "steps")
         steps.touch()
         settings = dict(settings or {}) | ({"COURSEKIT_STEPS": str(steps)} if watch else {})
-        session = NotebookSession(
-            notebook, folder=folder, settings=settings, timeout=timeout
-        )
+        session = NotebookSession(notebook, folder, settings, timeout)
         run = NotebookRun(session.notebook, len(session.code))
         on_start(session)
         try:

@@ -78,34 +78,21 @@ ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-
 _S, _NAME = r"[\\/]+", r"[^\s\\/'\"<>:;,()\[\]{}]+"
 _HERE = re.escape(tempfile.gettempdir())
 # What differs from run to run and means nothing, and the word that takes its place.
-_MEANINGLESS = (
-    (ANSI, ""),
+_MEANINGLESS = {
+    ANSI.pattern: "",
     # hex() of a number that somebody computed is shorter than the addresses of this century.
-    (re.compile(r"(?<=\bat )0x[0-9a-fA-F]{4,}|\b0x[0-9a-fA-F]{9,16}\b"), "<address>"),
-    (re.compile(r"(?i)\b(pid|process id)(['\"]?\s*[:=#]?\s*)\d+\b"), r"\1\2<pid>"),
-    (
-        re.compile(
-            rf"(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}(?:(?:site|dist)-packages|lib{_S}python3\.\d+)"
-            rf"{_S}({_NAME}(?:{_S}{_NAME})*)(?::\d+)?"
-        ),
-        r"<installed>/\1",
-    ),
-    (
-        re.compile(
-            rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}}"
-            rf"|(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
-            rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE})(?![\w-])"
-        ),
-        "<temp>",
-    ),
-    (re.compile(rf"(?:<temp>{_S})?ipykernel_\d+{_S}\d+\.py"), "<kernel>"),
+    r"(?<=\bat )0x[0-9a-fA-F]{4,}|\b0x[0-9a-fA-F]{9,16}\b": "<address>",
+    r"(?i)\b(pid|process id)(['\"]?\s*[:=#]?\s*)\d+\b": r"\1\2<pid>",
+    rf"(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}(?:(?:site|dist)-packages|lib{_S}python3\.\d+)"
+    rf"{_S}({_NAME}(?:{_S}{_NAME})*)(?::\d+)?": r"<installed>/\1",
+    rf"(?<![\w./\\~-])(?:(?:[A-Za-z]:)?(?:{_S}{_NAME})*{_S}tmp[a-z0-9_]{{8}}"
+    rf"|(?:/private)?(?:/tmp|/var/tmp|/var/folders/{_NAME}/{_NAME}/T)"
+    rf"|[A-Z]:{_S}Users{_S}{_NAME}{_S}AppData{_S}Local{_S}Temp|{_HERE})(?![\w-])": "<temp>",
+    rf"(?:<temp>{_S})?ipykernel_\d+{_S}\d+\.py": "<kernel>",
     # Names that libraries draw for elements of HTML.
-    (
-        re.compile(r"\bT_[0-9a-f]{5,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
-        "<id>",
-    ),
-    (re.compile(r"\b[0-9a-f]{32}\b|\bsk-(?:container|estimator)-(?:id-)?\d+"), "<id>"),
-)
+    r"\bT_[0-9a-f]{5,}|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b": "<id>",
+    r"\b[0-9a-f]{32}\b|\bsk-(?:container|estimator)-(?:id-)?\d+": "<id>",
+}
 _BAR = re.compile(  # tqdm's `45%|####5     | 9/20 [00:01<00:02, 5.1it/s]`, or `9it [00:01, 5.1it/s]`
     r"^[^\n|]*?\d{1,3}%\|[^\n|]*\|[^\n\[]*(?:\[[^\]\n]*\]?)?"
     r"|^[^\n\[]*?\b\d[\d.]*[kMG]?[A-Za-z]* ?\[\d+:\d\d(?::\d\d)?, [^\]\n]*/[^\]\n]*\]",
@@ -126,8 +113,8 @@ def text_part(text: str, where: str, *, head: str = "") -> Part:
     (('loss', '#', 'after', '#'), [(0.25, False), (1.5, True)])
     """
     text = text.replace("\r\n", "\n")
-    for pattern, word in _MEANINGLESS:
-        text = pattern.sub(word, text)
+    for pattern, word in _MEANINGLESS.items():
+        text = re.sub(pattern, word, text)
     costs = [found.span() for found in _COSTS.finditer(text)]
     heads = {} if head else _column_heads(text)
     words: list[str] = []
@@ -189,42 +176,42 @@ def without_progress_bars(text: str) -> str:
 def is_progress_bar(output: Mapping[str, Any]) -> bool:
     """Return whether an output is a widget that shows progress and nothing else."""
     data = output.get("data", {})
-    return WIDGET_MIME in data and bool(
-        _WIDGET_BAR.match("".join(data.get("text/plain", "")))
-    )
+    plain = "".join(data.get("text/plain", ""))
+    return WIDGET_MIME in data and bool(_WIDGET_BAR.match(plain))
 
 
-def show_outputs(outputs: Sequence[Mapping[str, Any]]) -> list[Output]:
+def show_outputs(outputs: Sequence[Mapping[str, Any]]) -> dict[str, Output]:
     """Return what outputs, as nbformat reads them, show: streams, joined, then displays.
 
-    Progress bars show nothing.
+    Streams stand under their names, displays under their numbers. Progress bars show nothing.
     """
-    shown = []
+    shown: dict[str, Output] = {}
     for name, where in _STREAMS.items():
         text = "".join("".join(out["text"]) for out in outputs if out.get("name") == name)
         text = without_progress_bars(text) if name == "stderr" else text
         if text.strip():
-            shown.append(Output(name, f"{where}: {text.strip()}", [text_part(text, where)]))
+            title = f"{where}: {text.strip()}"
+            shown[name] = Output(name, title, [text_part(text, where)])
     for output in outputs:
         if output["output_type"] == "stream" or is_progress_bar(output):
             continue
+        key = f"display {len(shown.keys() - _STREAMS)}"
         if output["output_type"] == "error":
             title = f"the error {output['ename']}: {output['evalue']}"
             parts = [text_part(output["evalue"], "the error's words")]
-            shown.append(Output(f"error {output['ename']}", title, parts))
+            shown[key] = Output(f"error {output['ename']}", title, parts)
             continue
         data = {mime: said for mime, said in output["data"].items() if mime != WIDGET_MIME}
         plain = "".join(data.get("text/plain", ""))
         title = f"{' '.join(plain.split())[:80]} ({', '.join(sorted(data))})"
+        compared = sorted(data)
         if FIGURE_MIME in data:  # says it better than pixels
             compared = [FIGURE_MIME, "text/plain"]
         elif "text/html" in data and not plain.startswith("<"):
             compared = ["text/plain"]  # a table, of which the text has the same cells
-        else:
-            compared = sorted(data)
         parts = [p for mime in compared for p in _data_parts(mime, data.get(mime, ""))]
         picture = next(("".join(data[mime]) for mime in PICTURES if mime in data), "")
-        shown.append(Output(f"display of {', '.join(sorted(data))}", title, parts, picture))
+        shown[key] = Output(f"display of {', '.join(sorted(data))}", title, parts, picture)
     return shown
 
 

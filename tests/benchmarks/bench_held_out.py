@@ -31,7 +31,7 @@ OTHERS = {
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-} | {f"jitter {seed}": {"COURSEKIT_JITTER": str(seed)} for seed in range(11, 16)}
+} | {f"jitter {seed}": {"COURSEKIT_JITTER": f"{seed} 1e-6"} for seed in range(11, 16)}
 
 
 def main(*names):

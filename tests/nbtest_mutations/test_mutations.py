@@ -15,7 +15,7 @@ import PIL.Image  # noqa: F401
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-import coursekit.nbtest.items  # noqa: F401
+import coursekit.nbtest.compare  # noqa: F401
 from coursekit.nbtest.cells import hash_source
 from coursekit.nbtest.run import execute_notebook
 
@@ -48,8 +48,8 @@ BARS = "figures.plot_bars({'CNN': 0.9, 'MLP': 0.7}, y_label='accuracy', title='B
 IMAGES = "figures.show_images(list(grid), [f'n {n}' for n in range(12)], title='Twelve')"
 PLOT = "fig, ax = plt.subplots()\n_ = ax.plot(x, np.sin(x))"
 TILES = "fig, axes = plt.subplots(3, 4)\nfor a, g in zip(axes.flat, grid): a.imshow(g)"
-TIMED = "# nbtest: costs\nbegin = time.time()\nprint(f'3 epochs, loss 0.5, {1.5:.1f} s')"
-SIZED = "# nbtest: costs\nprint('3 arrays of 8 features, 41.5 MiB')"
+TIMED = "# costs\nbegin = time.time()\nprint(f'3 epochs, loss 0.5, {1.5:.1f} s')"
+SIZED = "# costs\nprint('3 arrays of 8 features, 41.5 MiB')"
 TRAIN = """\
 torch.manual_seed(0)
 net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
@@ -109,19 +109,19 @@ BREAKING = {
     ),
     "a number beside a time": (TIMED, "loss 0.5", "loss 0.6", "fresh 0.6"),
     "a count beside a time": (TIMED, "3 epochs", "4 epochs", "fresh 4"),
-    "a time that is compared": (TIMED.replace("# nbtest: costs\n", ""), "1.5", "1.6", "fresh 1.6"),
+    "a time that is compared": (TIMED.replace("# costs\n", ""), "1.5", "1.6", "fresh 1.6"),
     "a number beside a size": (SIZED, "8 features", "9 features", "fresh 9"),
     "a learning rate": (TRAIN, "lr=0.05", "lr=0.051", "loss after"),
     "a seed": (TRAIN, "seed(0)", "seed(1)", "loss after"),
     "a step of training": (TRAIN, "range(10)", "range(9)", "loss after"),
     "an error's words": (
-        "# NBVAL_RAISES_EXCEPTION\nint('a')", "'a'", "'b'", "In the error's words"
+        "# raises\nint('a')", "'a'", "'b'", "In the error's words"
     ),
     "another error": (
-        "# NBVAL_RAISES_EXCEPTION\nint('a')", "int('a')", "[][0]", "fresh is the error IndexError"
+        "# raises\nint('a')", "int('a')", "[][0]", "fresh is the error IndexError"
     ),
     "an expected error that does not come": (
-        "# NBVAL_RAISES_EXCEPTION\nint('a')", "int('a')", "int('1')", "Stored is the error"
+        "# raises\nint('a')", "int('a')", "int('1')", "Stored is the error"
     ),
     "a random plot": (PLOT, "np.sin(x)", "np.random.default_rng().normal(size=40)", "numbers differs: stored a picture"),
     "a wrong curve, plain matplotlib": (PLOT, "np.sin(x)", "np.cos(x)", "stored a picture"),
@@ -185,8 +185,8 @@ HARMLESS = {
     "a longer progress bar": ("for n in tqdm(range(3)): pass", "pass", "time.sleep(0.1)"),
     "a progress bar that goes": ("for n in tqdm(range(3)): pass", "tqdm(range(3))", "range(3)"),
     "a time": (TIMED, "1.5", "12.25"),
-    "a clock": ("# nbtest: costs\nprint(time.time())", "time.time()", "time.time() + 1e6"),
-    "a date": ("# nbtest: costs\nprint('2025-11-21 18:50')", "2025-11-21", "2026-01-02"),
+    "a clock": ("# costs\nprint(time.time())", "time.time()", "time.time() + 1e6"),
+    "a date": ("# costs\nprint('2025-11-21 18:50')", "2025-11-21", "2026-01-02"),
     "a size": (SIZED, "41.5 MiB", "1.2 GiB"),
     "prints in pieces": ("print('a b')", "'a b'", "'a', end=' '); print('b'"),
     "a comment": ("5", "5", "5  # five"),
@@ -282,20 +282,23 @@ def tests_of(pytester):
     return tests_of
 
 
+def make_cell(source, **stored):
+    """Make a cell; the comments `# costs` and `# raises` become tags."""
+    tags = {"# costs": "nbtest:costs", "# raises": "raises-exception"}
+    tags = [tag for comment, tag in tags.items() if comment in source]
+    return new_code_cell(source, metadata={"tags": tags}, **stored)
+
+
 def store(folder, sources):
     """Execute cells and return them with their outputs."""
-    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
-    for cell in notebook.cells:
-        if "NBVAL_RAISES_EXCEPTION" in cell.source:
-            cell.metadata["tags"] = ["raises-exception"]
-    run = execute_notebook(notebook, folder=folder)
+    run = execute_notebook(new_notebook(cells=[*map(make_cell, sources)]), folder=folder)
     assert run.failure is None, run.failure
     return run.notebook.cells
 
 
 def cell_of(stored, source=None):
     """Make a cell with stored outputs, and another source where one is given."""
-    return new_code_cell(source or stored.source, outputs=stored.outputs, execution_count=0)
+    return make_cell(source or stored.source, outputs=stored.outputs, execution_count=0)
 
 
 def change(source, old, new):

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import unicodedata
 import zlib
 
 import numpy as np
@@ -105,6 +106,16 @@ def test_hidden_files_are_not_seen_and_links_are_followed(pets, tmp_path):
     save(tmp_path / "elsewhere" / "eel.png")
     (pets / "eel").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     assert load_folder(pets).names == ["cat"] * 3 + ["dog"] * 3 + ["eel"]
+
+
+def test_two_spellings_of_a_class_are_refused_and_one_is_composed(tmp_path):
+    for form in ("NFD", "NFC"):
+        save(tmp_path / unicodedata.normalize(form, "k\u00e4fer") / "0.png")
+        save(tmp_path / "ant" / "0.png")
+        if form == "NFD":
+            assert load_folder(tmp_path).class_names == ("ant", "k\u00e4fer")
+    with pytest.raises(DataError, match="two folders for k\u00e4fer"):
+        load_folder(tmp_path)
 
 
 def test_flat_makes_every_image_a_class_named_after_its_file(tmp_path):

@@ -4,7 +4,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-import coursekit.nbtest.items  # noqa: F401 - once here, not in each run of pytest inside this
+import coursekit.nbtest.compare
+import coursekit.nbtest.run  # noqa: F401
 
 
 class Notebooks:
