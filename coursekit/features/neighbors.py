@@ -54,6 +54,9 @@ def find_neighbors(
     if not 1 <= k <= len(bank):
         msg = f"k must be between 1 and the bank's {len(bank)} rows, got k={k}."
         raise SettingsError(msg)
+    if metric not in ("cosine", "euclidean"):
+        msg = f'metric must be "cosine" or "euclidean", got {metric!r}.'
+        raise SettingsError(msg)
     if metric == "cosine":
         queries, bank = F.normalize(queries, dim=1), F.normalize(bank, dim=1)
     parts = []
