@@ -121,7 +121,7 @@ def list_() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from coursekit.course import find_lessons
+    from coursekit.course.lessons import find_lessons
 
     lessons, console = find_lessons(), Console()
     table = Table("", "Lesson", "Minutes", "Data and models")
@@ -137,7 +137,7 @@ def list_() -> None:
 def lab(lesson: _Lesson = None) -> int:
     """Open the lessons in JupyterLab."""
     from coursekit.assets import notebooks_folder
-    from coursekit.course import find_lesson
+    from coursekit.course.lessons import find_lesson
 
     if find_spec("jupyterlab") is None:
         pip = f"{sys.executable} -m pip install jupyterlab"
@@ -271,11 +271,12 @@ def train(
     seed: _Seed = None,
 ) -> None:
     """Train the weights that the course ships anew; into ./runs/weights/."""
-    from coursekit import assets, recipes
+    from coursekit import assets
+    from coursekit.recipes import backbone, clip
 
     known = {
-        "backbone": (recipes.BackboneRecipe, recipes.train_backbone),
-        "clip": (recipes.ClipRecipe, recipes.train_clip),
+        "backbone": (backbone.BackboneRecipe, backbone.train_backbone),
+        "clip": (clip.ClipRecipe, clip.train_clip),
     }
     if name not in known:
         guess = _did_you_mean(name, list(known))

@@ -18,7 +18,8 @@ from rich.table import Table
 
 from coursekit import __version__, assets
 from coursekit.cli.notebooks import format_bytes, print_plain
-from coursekit.course import MODEL_ROLES, ROLES, profile, use_own_files
+from coursekit.course import profile, use_own_files
+from coursekit.course.roles import MODEL_ROLES, ROLES
 from coursekit.errors import CourseError, RoleError
 
 _SHOWN_PACKAGES = ("torch", "torchvision", "numpy", "matplotlib", "jupyterlab")

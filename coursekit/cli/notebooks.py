@@ -22,7 +22,7 @@ from rich.table import Table
 
 import coursekit
 from coursekit import assets
-from coursekit.course import find_lesson, find_lessons
+from coursekit.course.lessons import find_lesson, find_lessons
 from coursekit.errors import NotebookError
 from coursekit.nbtest.cells import (
     code_cells,

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from coursekit.cli.notebooks import Task, add_row, run_tasks, show_failure, write_whole
-from coursekit.course import find_lesson
+from coursekit.course.lessons import find_lesson
 from coursekit.errors import DataError, SettingsError
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"

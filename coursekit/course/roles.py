@@ -217,9 +217,9 @@ def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
 
 
 def _load(name: str, *parts: str) -> "ImageSet":
-    from coursekit import datasets
+    from coursekit.datasets import bundled, downloads
 
-    return getattr(datasets, name)(*parts)
+    return getattr(downloads if name.startswith("fetch") else bundled, name)(*parts)
 
 
 def _draw(world: str, n_train: int, n_test: int, part: str, **options: Any) -> "ImageSet":
@@ -241,16 +241,17 @@ def _own_classes(
     """Load class folders, or the published files of a data set.
 
     Without parts, a fifth of each class is for testing. `published` is a file by which such a
-    data set is known, and what of `coursekit.datasets` loads it.
+    data set is known, and what of `downloads` loads it.
     """
     from coursekit import datasets
+    from coursekit.datasets import downloads
     from coursekit.datasets.folders import find_parts
 
     if published:
         file, function = published
         for root in (path, path.parent, path.parent.parent):
             if (root / file).is_file() and path in (root / file).parents:
-                return getattr(datasets, function)(root, part=part)
+                return getattr(downloads, function)(root, part=part)
     options = {"image_size": None if is_quick else size, "channels": channels}
     if path.is_dir() and find_parts(path):
         return datasets.load_folder(path, part=part, **options)
@@ -324,11 +325,11 @@ def _load_shipped() -> "nn.Module":
 
 
 def _build(name: str | None, file: Path, *, is_timm: bool = False) -> "nn.Module":
-    from coursekit import models
+    from coursekit.models import states
 
     if is_timm:
-        return models.build_from_timm_files(file, name=name)
-    return models.build_from_state(name or "coursekit_resnet8", models.read_state(file))
+        return states.build_from_timm_files(file, name=name)
+    return states.build_from_state(name or "coursekit_resnet8", states.read_state(file))
 
 
 def _own_model(path: Path, *, is_timm: bool = False) -> "nn.Module":
@@ -356,9 +357,9 @@ def _split(path: Path) -> tuple[str | None, Path]:
 
 
 def _open_clip(path: Path) -> "Clip":
-    from coursekit import models
+    from coursekit.models.clip import open_clip_files
 
-    return models.open_clip_files(path, architecture=_CLIP)
+    return open_clip_files(path, architecture=_CLIP)
 
 
 MODEL_ROLES: Mapping[str, Role] = {

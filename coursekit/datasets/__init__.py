@@ -1,15 +1,13 @@
 """Data: one record for every data set, drawn, bundled or downloaded.
 
 The record: `ImageSet`.
-Drawn from a seed: `make_shapes`, `draw_shape`, `caption_shape`, with the names `SOURCE_SHAPES`,
+Drawn from a seed: `make_shapes`, `draw_shape`, with the names `SOURCE_SHAPES`,
 `UNSEEN_SHAPES`, `COLORS`, `SIZES`, `BACKGROUNDS` and `HELD_OUT_PAIRS`; `make_moving_shapes`;
 `make_land_cover`.
 Bundled with a dependency: `load_digits`, `load_photos`.
 Shipped tables: `load_ilsvrc_winners`, `load_imagenet_classes`, `load_convnext_ablation`,
 `load_efficientnet_scaling`.
-Own files: `load_folder`, `load_cifar_files`, `load_mnist_files`.
-Downloaded: `fetch_mnist`, `fetch_cifar10`, `fetch_eurosat`, `fetch_hymenoptera`,
-`fetch_imagenet_sample`.
+Own files: `load_folder`. What the roles download is loaded by ``downloads.py``.
 For training: `split_stratified`, `make_loader` and the `Loader` it makes.
 """
 
@@ -21,15 +19,6 @@ from coursekit.datasets.bundled import (
     load_imagenet_classes,
     load_photos,
 )
-from coursekit.datasets.downloads import (
-    fetch_cifar10,
-    fetch_eurosat,
-    fetch_hymenoptera,
-    fetch_imagenet_sample,
-    fetch_mnist,
-    load_cifar_files,
-    load_mnist_files,
-)
 from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import make_land_cover
@@ -39,7 +28,6 @@ from coursekit.datasets.shapes import (
     COLORS,
     HELD_OUT_PAIRS,
     SIZES,
-    caption_shape,
     draw_shape,
     make_moving_shapes,
     make_shapes,
@@ -54,21 +42,13 @@ __all__ = [
     "UNSEEN_SHAPES",
     "ImageSet",
     "Loader",
-    "caption_shape",
     "draw_shape",
-    "fetch_cifar10",
-    "fetch_eurosat",
-    "fetch_hymenoptera",
-    "fetch_imagenet_sample",
-    "fetch_mnist",
-    "load_cifar_files",
     "load_convnext_ablation",
     "load_digits",
     "load_efficientnet_scaling",
     "load_folder",
     "load_ilsvrc_winners",
     "load_imagenet_classes",
-    "load_mnist_files",
     "load_photos",
     "make_land_cover",
     "make_loader",

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from coursekit.datasets import ImageSet
 from coursekit.errors import SettingsError
 from coursekit.features.embed import Embeddings, embed
-from coursekit.models import model_configuration
+from coursekit.models.clip import model_configuration
 from coursekit.transforms import fit_to_model
 
 __all__ = ["embed_images", "embed_texts", "zero_shot_classifier"]

@@ -8,14 +8,11 @@ blocks
 shipped
     `SmallResNet`, known to timm as `coursekit_resnet8` once this folder is imported.
 heads
-    `find_head`, `replace_head`, `put_head`, `build_untrained`;
-    `layer_groups`.
+    `find_head`, `replace_head`, `put_head`, `build_untrained`.
 states
-    From a file of weights to a model: `read_state`, `build_from_state`,
-    `build_from_timm_files`.
+    From a file of weights to a model, for the roles.
 clip
-    A CLIP that open_clip opens: `Clip`, `open_clip_files`, `model_configuration`,
-    `CheckedTokenizer`, `TextWarning`.
+    A CLIP that open_clip opens: `Clip`.
 """
 
 from coursekit.models.blocks import (
@@ -28,48 +25,26 @@ from coursekit.models.blocks import (
     build_residual,
 )
 from coursekit.models.classics import build_lenet, build_mlp, build_mlp_of_size, build_zfnet
-from coursekit.models.clip import (
-    CheckedTokenizer,
-    Clip,
-    TextWarning,
-    model_configuration,
-    open_clip_files,
-)
-from coursekit.models.heads import (
-    build_untrained,
-    find_head,
-    layer_groups,
-    put_head,
-    replace_head,
-)
-from coursekit.models.shipped import SmallResNet, coursekit_resnet8
-from coursekit.models.states import build_from_state, build_from_timm_files, read_state
+from coursekit.models.clip import Clip
+from coursekit.models.heads import build_untrained, find_head, put_head, replace_head
+from coursekit.models.shipped import SmallResNet
 
 __all__ = [
     "BasicBlock",
     "Bottleneck",
-    "CheckedTokenizer",
     "Clip",
     "Inception",
     "InvertedResidual",
     "NaiveInception",
     "SmallResNet",
     "SqueezeExcitation",
-    "TextWarning",
-    "build_from_state",
-    "build_from_timm_files",
     "build_lenet",
     "build_mlp",
     "build_mlp_of_size",
     "build_residual",
     "build_untrained",
     "build_zfnet",
-    "coursekit_resnet8",
     "find_head",
-    "layer_groups",
-    "model_configuration",
-    "open_clip_files",
     "put_head",
-    "read_state",
     "replace_head",
 ]

@@ -29,10 +29,10 @@ from coursekit.datasets import (
     SOURCE_SHAPES,
     UNSEEN_SHAPES,
     ImageSet,
-    caption_shape,
     make_loader,
     make_shapes,
 )
+from coursekit.datasets.shapes import caption_shape
 from coursekit.features import (
     embed_images,
     embed_texts,

@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from coursekit.errors import SettingsError
-from coursekit.models import find_head, layer_groups
-from coursekit.models.heads import other_heads
+from coursekit.models import find_head
+from coursekit.models.heads import layer_groups, other_heads
 
 __all__ = ["ParameterReport", "freeze", "parameter_groups", "report_parameters", "unfreeze"]
 

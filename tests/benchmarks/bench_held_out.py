@@ -20,7 +20,7 @@ from coursekit.cli.notebooks import (
     embedded_settings,
     run_tasks,
 )
-from coursekit.course import find_lessons
+from coursekit.course.lessons import find_lessons
 from coursekit.nbtest.cells import read_notebook
 
 OTHERS = {

@@ -17,6 +17,7 @@ from torchvision.datasets import MNIST
 
 from coursekit import assets, course
 from coursekit.cli.doctor import role_states
+from coursekit.course.roles import ROLES
 from coursekit.datasets import load_folder
 from coursekit.errors import AssetError
 
@@ -35,7 +36,7 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def real_profile(monkeypatch, tmp_path):
     """The real profile with an empty cache, the folder as its mirror, and no own files."""
-    for role in course.ROLES:
+    for role in ROLES:
         monkeypatch.setenv(assets.role_variable(role), "")
     monkeypatch.setenv("COURSEKIT_PROFILE", "real")
     monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))

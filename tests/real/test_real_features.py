@@ -14,7 +14,7 @@ from torchvision.models import mobilenet_v2
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.v2 import functional as F
 
-from coursekit.datasets import load_cifar_files
+from coursekit.datasets.downloads import load_cifar_files
 from coursekit.features import Embeddings, classify_by_neighbors, embed, fit_head
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))

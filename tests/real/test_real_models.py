@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from coursekit.datasets import load_cifar_files, load_imagenet_classes
+from coursekit.datasets import load_imagenet_classes
+from coursekit.datasets.downloads import load_cifar_files
 from coursekit.models import build_residual
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))

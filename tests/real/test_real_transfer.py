@@ -11,7 +11,8 @@ import torch
 
 from coursekit.datasets import load_folder
 from coursekit.features import embed, fit_head
-from coursekit.models import build_from_state, put_head, read_state
+from coursekit.models import put_head
+from coursekit.models.states import build_from_state, read_state
 from coursekit.transforms import preset_from_config
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))

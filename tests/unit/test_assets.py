@@ -17,7 +17,7 @@ from torchvision import datasets
 
 from coursekit import assets
 from coursekit.assets import Asset, AssetFile, asset_names, fetch, find_file, get_asset
-from coursekit.course import MODEL_ROLES, ROLES
+from coursekit.course.roles import MODEL_ROLES, ROLES
 from coursekit.errors import AssetError, SettingsError
 
 LETTERS = b"".join(bytes([65 + i % 26]) * 1000 for i in range(100))

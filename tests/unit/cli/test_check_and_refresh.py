@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from coursekit.cli.notebooks import choose_notebooks, embedded_settings
-from coursekit.course import find_lessons
+from coursekit.course.lessons import find_lessons
 
 
 def change(path, old, new):

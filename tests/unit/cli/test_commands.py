@@ -13,7 +13,7 @@ import pytest
 
 from coursekit.assets import asset_names
 from coursekit.cli import app
-from coursekit.course import find_lessons
+from coursekit.course.lessons import find_lessons
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "coursekit.cli"]
@@ -185,7 +185,7 @@ class TestErrors:
         def break_down():
             raise KeyError("surprise")
 
-        monkeypatch.setattr("coursekit.course.find_lessons", break_down)
+        monkeypatch.setattr("coursekit.course.lessons.find_lessons", break_down)
         code, error = call("list")
         assert code == 1
         assert "KeyError" in error

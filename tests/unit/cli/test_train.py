@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.recipes import BackboneRecipe, ShippedModel
+from coursekit.recipes.backbone import BackboneRecipe, ShippedModel
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def trained(monkeypatch):
             accuracies={"shape": 0.5, "color": 0.25},
         )
 
-    monkeypatch.setattr("coursekit.recipes.train_backbone", fake)
+    monkeypatch.setattr("coursekit.recipes.backbone.train_backbone", fake)
     return noted
 
 

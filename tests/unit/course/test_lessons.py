@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from coursekit.course import find_lesson, find_lessons, lessons
+from coursekit.course import lessons
+from coursekit.course.lessons import find_lesson, find_lessons
 from coursekit.errors import DataError, SettingsError
 
 CONVOLUTIONS = {"title": "Convolutions", "minutes": 60, "roles": ["digits", "photos"]}

@@ -14,11 +14,12 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
-from coursekit import assets, course, datasets
+from coursekit import assets, course
 from coursekit.assets import data_folder
 from coursekit.cli.doctor import role_states
 from coursekit.course import roles
-from coursekit.datasets import ImageSet, make_loader
+from coursekit.course.roles import MODEL_ROLES, ROLES
+from coursekit.datasets import ImageSet, downloads, make_loader
 from coursekit.errors import AssetError, RoleError, SettingsError
 
 DATA = ("digits", "objects", "land-cover", "insects", "photos")
@@ -57,9 +58,9 @@ def states_of(role):
 
 
 def test_the_roles_and_what_they_download():
-    assert tuple(course.ROLES) == DATA
-    assert tuple(course.MODEL_ROLES) == MODELS
-    for role, entry in {**course.ROLES, **course.MODEL_ROLES}.items():
+    assert tuple(ROLES) == DATA
+    assert tuple(MODEL_ROLES) == MODELS
+    for role, entry in {**ROLES, **MODEL_ROLES}.items():
         assert assets.get_asset(entry.asset).role == role
 
 
@@ -90,7 +91,7 @@ def test_the_real_profile_downloads(monkeypatch, real, role, function):
         images=np.zeros((2, 4, 4, 3), np.uint8), labels=[0, 1], class_names="ab"
     )
     noted = []
-    monkeypatch.setattr(datasets, function, lambda *parts: noted.append(parts) or made)
+    monkeypatch.setattr(downloads, function, lambda *parts: noted.append(parts) or made)
     assert course.dataset(role, part="test") is made
     assert noted == [() if role == "photos" else ("test",)]
 
@@ -134,7 +135,7 @@ def test_own_images_get_the_size_and_channels_of_the_role(tmp_path, role, shape)
 def test_mnists_unpacked_files_make_digits(monkeypatch, tmp_path, inside):
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").touch()
-    monkeypatch.setattr(datasets, "load_mnist_files", lambda root, *, part: (root, part))
+    monkeypatch.setattr(downloads, "load_mnist_files", lambda root, *, part: (root, part))
     course.use_own_files("digits", tmp_path / inside)
     assert course.dataset("digits", part="test") == (tmp_path, "test")
 
@@ -199,7 +200,7 @@ def test_the_real_net_holds_the_fetched_weights(monkeypatch, tmp_path, real, rol
         roles, "fetch", lambda asset: fetched.append(asset) or tmp_path / "weights.pth"
     )
     model, image = course.model(role), torch.rand(1, 3, 64, 64)
-    assert fetched == [course.MODEL_ROLES[role].asset]
+    assert fetched == [MODEL_ROLES[role].asset]
     assert not model.training
     assert model.pretrained_cfg["input_size"] == (3, 224, 224)
     with torch.inference_mode():
@@ -284,7 +285,7 @@ def test_the_real_clip_is_built_as_its_weights_were_trained(real, monkeypatch, t
     found = []
     monkeypatch.setattr(roles, "fetch", lambda name: tmp_path / name)
     monkeypatch.setattr(
-        "coursekit.models.open_clip_files",
+        "coursekit.models.clip.open_clip_files",
         lambda path, *, architecture: found.append((path, architecture)),
     )
     course.clip()
@@ -312,7 +313,7 @@ def test_ones_own_clip_is_used_or_its_fault_is_told(monkeypatch, tmp_path, profi
 
 @pytest.mark.parametrize("role", DATA + MODELS)
 def test_without_downloads_the_error_and_the_doctor_name_the_command(real, role):
-    asset = (course.ROLES | course.MODEL_ROLES)[role].asset
+    asset = (ROLES | MODEL_ROLES)[role].asset
     with pytest.raises(AssetError, match=rf"(?s)role '{role}'.*coursekit fetch {asset}"):
         course.dataset(role) if role in DATA else course.model(role)
     states = states_of(role)

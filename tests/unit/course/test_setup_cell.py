@@ -14,8 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from coursekit import __version__
-from coursekit.course import find_lessons
-from coursekit.course.lessons import setup_cell
+from coursekit.course.lessons import find_lessons, setup_cell
 
 pytestmark = pytest.mark.slow  # makes an environment, and builds the wheel
 ROOT = Path(__file__).parents[3]

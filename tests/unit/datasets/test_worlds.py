@@ -16,7 +16,6 @@ from coursekit.datasets import (
     SIZES,
     SOURCE_SHAPES,
     UNSEEN_SHAPES,
-    caption_shape,
     draw_shape,
     make_land_cover,
     make_moving_shapes,
@@ -24,7 +23,7 @@ from coursekit.datasets import (
 )
 from coursekit.datasets.drawing import Draws
 from coursekit.datasets.scenes import draw_scenes
-from coursekit.datasets.shapes import RADII, RGB, random_scene
+from coursekit.datasets.shapes import RADII, RGB, caption_shape, random_scene
 from coursekit.errors import SettingsError
 
 ALL_SHAPES = SOURCE_SHAPES + UNSEEN_SHAPES

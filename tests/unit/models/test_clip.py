@@ -15,7 +15,7 @@ from torch import nn
 
 from coursekit.assets import data_folder
 from coursekit.errors import SettingsError
-from coursekit.models import (
+from coursekit.models.clip import (
     CheckedTokenizer,
     TextWarning,
     model_configuration,

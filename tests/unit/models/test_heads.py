@@ -16,10 +16,10 @@ from coursekit.models import (
     build_residual,
     build_untrained,
     find_head,
-    layer_groups,
     put_head,
     replace_head,
 )
+from coursekit.models.heads import layer_groups
 
 # The smallest member of each family of torchvision.models, and its head.
 TORCHVISION = {

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from coursekit.errors import SettingsError
-from coursekit.models import build_from_state, build_from_timm_files, read_state
+from coursekit.models.states import build_from_state, build_from_timm_files, read_state
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

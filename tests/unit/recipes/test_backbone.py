@@ -13,7 +13,8 @@ from coursekit import course
 from coursekit.assets import data_folder
 from coursekit.datasets import HELD_OUT_PAIRS, SOURCE_SHAPES, make_loader, make_shapes
 from coursekit.errors import SettingsError
-from coursekit.recipes import BackboneRecipe, backbone, train_backbone
+from coursekit.recipes import backbone
+from coursekit.recipes.backbone import BackboneRecipe, train_backbone
 from coursekit.training import History, Trainer
 
 WEIGHTS = data_folder() / "weights" / "coursekit_resnet8.shapes.safetensors"

@@ -11,17 +11,20 @@ from open_clip.loss import ClipLoss
 from torch.nn import functional as F
 
 from coursekit import course
-from coursekit.datasets import HELD_OUT_PAIRS, caption_shape
-from coursekit.models import CheckedTokenizer, open_clip_files
-from coursekit.recipes import ClipRecipe, clip, train_clip
+from coursekit.datasets import HELD_OUT_PAIRS
+from coursekit.datasets.shapes import caption_shape
+from coursekit.models.clip import CheckedTokenizer, open_clip_files
+from coursekit.recipes import clip
 from coursekit.recipes.clip import (
     ATTRIBUTES,
     CLIP_WORDS,
     WORDS_FILE,
+    ClipRecipe,
     contrastive_loss,
     draw_caption,
     draw_pairs,
     measure_clip,
+    train_clip,
     write_clip_files,
 )
 

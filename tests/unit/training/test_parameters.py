@@ -10,7 +10,8 @@ from torch import nn
 
 from coursekit.datasets import make_loader
 from coursekit.errors import SettingsError
-from coursekit.models import build_residual, find_head, layer_groups
+from coursekit.models import build_residual, find_head
+from coursekit.models.heads import layer_groups
 from coursekit.training import (
     Trainer,
     TrainSettings,
