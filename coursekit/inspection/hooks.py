@@ -129,9 +129,10 @@ def _on_each_call(
 
 
 def _choose(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
-    named = dict(model.named_modules())
+    modules = model.named_modules()
+    named = {name: m for name, m in modules if "parametrizations" not in name.split(".")}
     if layers is None:
-        return {name: module for name, module in named.items() if not [*module.children()]}
+        return {name: module for name, module in named.items() if _is_leaf(module)}
     wanted = [layers] if isinstance(layers, str | type) else list(layers)
     chosen: set[str] = set()
     for one in wanted:
@@ -148,3 +149,10 @@ def _choose(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
             raise SettingsError(msg)
         chosen |= found
     return {name: module for name, module in named.items() if name in chosen}
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    # Attention uses the weights of its child without calling it.
+    if isinstance(module, nn.MultiheadAttention):
+        return True
+    return not {name for name, _ in module.named_children()} - {"parametrizations"}

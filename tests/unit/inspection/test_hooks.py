@@ -197,3 +197,12 @@ def test_a_layer_that_does_not_exist_is_named_beside_those_that_do(layers, words
     model = torchvision.models.resnet18(weights=None)
     with pytest.raises(SettingsError, match=words), record_activations(model, layers):
         pass
+
+
+def test_a_parametrized_layer_and_attention_are_layers_and_their_insides_are_none():
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+    model = nn.Sequential(normed, nn.TransformerEncoderLayer(4, 2, 8, batch_first=True))
+    with record_activations(model) as recorded:
+        model(torch.ones(1, 3, 4))
+    assert {"0", "1.self_attn"} <= recorded.keys()
+    assert not [name for name in recorded if "parametrizations" in name or "out_proj" in name]
