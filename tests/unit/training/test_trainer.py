@@ -22,6 +22,7 @@ from coursekit.training import (
     Trainer,
     TrainSettings,
 )
+from coursekit.training.metrics import accuracy
 
 QUIET = TrainSettings(progress_bar=False)
 PER_STEP = TrainSettings(progress_bar=False, scheduler_every="step")
@@ -150,14 +151,13 @@ def test_the_history_is_a_table():
         optimizer_of,
         optimizer=optimizer,
         scheduler=LambdaLR(optimizer, lambda n: 0.5**n),
-        metrics=("top5_accuracy", confidence),
+        metrics=(accuracy, confidence),
         settings=QUIET,
     )
     frame = trainer.fit(memory_loader(), validation=memory_loader(), n_epochs=2).to_frame()
-    names = ["loss", "top5_accuracy", "confidence"]
+    names = ["loss", "accuracy", "confidence"]
     columns = ["epoch", *names, *(f"val_{name}" for name in names), "lr", "seconds"]
     assert frame.columns.tolist() == columns
-    assert frame["top5_accuracy"].tolist() == [1, 1]
     assert frame["lr"].tolist() == [0.1, 0.05]  # that the epoch was trained with
     assert "2 epochs, 12 steps, loss" in repr(trainer.history)
     with pytest.raises(SettingsError, match="no 'val_f1', only epoch, loss"):
