@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from coursekit.training.trainer import Trainer
 
-__all__ = [
-    "Callback",
-    "Checkpoint",
-    "EarlyStopping",
-    "History",
-    "TensorBoardLogger",
-    "TrainSettings",
-]
-
 # What a scheduler changes as it moves; the rest of its state are its settings.
 _MOVING = {
     *("last_epoch", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "T_i"),
@@ -53,10 +44,8 @@ class TrainSettings:
     def __post_init__(self) -> None:
         own = (self.scheduler_every, self.frozen_batch_norm)
         if own not in itertools.product(("epoch", "step"), ("eval", "train")):
-            msg = (
-                'scheduler_every must be "epoch" or "step", and frozen_batch_norm "eval" or '
-                f'"train", got {own}.'
-            )
+            rule = "scheduler_every must be 'epoch' or 'step', frozen_batch_norm 'eval' or 'train'"
+            msg = f"{rule}, got {own}."
             raise SettingsError(msg)
 
 
@@ -270,8 +259,7 @@ def get_state(trainer: "Trainer", loader: Any) -> dict[str, Any]:
         "callbacks": [(type(c).__name__, c.state_dict()) for c in trainer.callbacks],
         "epochs": trainer.history.epochs,
         "step_losses": trainer.history.step_losses.tolist(),
-        "random": get_random_states(),
-        "generators": [generator.get_state() for generator in generators_of(loader)],
+        "random": get_random_states(loader),
     }
     return _plain(state)
 
@@ -334,20 +322,23 @@ def _plain(state: Any) -> Any:
     return state
 
 
-def get_random_states() -> dict[str, Any]:
-    """Return the states of all global generators, as data that a file can hold safely."""
+def get_random_states(loader: Any = None) -> dict[str, Any]:
+    """Return the states of the global generators and the loader's, as plain data."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the one libraries use
     return {
         "python": random.getstate(),
         "numpy": (kind, keys.tolist(), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "loader": [generator.get_state() for generator in generators_of(loader)],
     }
 
 
-def set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any], loader: Any = None) -> None:
     """Put the generators into the states that `get_random_states` returned."""
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])  # noqa: NPY002
     torch.set_rng_state(states["torch"])
     torch.cuda.set_rng_state_all(states["cuda"][: torch.cuda.device_count()])
+    for generator, state in zip(generators_of(loader), states["loader"], strict=True):
+        generator.set_state(state)

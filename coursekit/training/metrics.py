@@ -11,8 +11,6 @@ from torch import Tensor
 
 from coursekit.errors import DataError, SettingsError, ShapeError
 
-__all__ = ["accuracy", "top_predictions"]
-
 MetricFunction = Callable[[Tensor, Tensor], Tensor]
 
 

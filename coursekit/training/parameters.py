@@ -13,8 +13,6 @@ from coursekit.errors import SettingsError
 from coursekit.models import find_head, layer_groups
 from coursekit.models.heads import other_heads
 
-__all__ = ["freeze", "parameter_groups", "report_parameters", "unfreeze"]
-
 
 @dataclass(frozen=True)
 class ParameterReport:

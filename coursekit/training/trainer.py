@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,6 @@ from coursekit.training.metrics import (
     loss_denominator,
 )
 from coursekit.training.parameters import hold_statistics
-
-__all__ = ["Trainer"]
 
 Batch = tuple[Tensor, Tensor]
 
@@ -153,10 +152,10 @@ class Trainer:
         trained = self.model
         if self.n_processes > 1:
             trained = self.accelerator.prepare_model(self.model, device_placement=False)
-        n_batches = _length(train_loader)
+        n_batches = length_hint(train_loader)  # 0 for a stream, which has no length
         bar = tqdm(
-            total=n_batches and n_epochs * n_batches,
-            initial=len(self.history) * (n_batches or 0),
+            total=n_epochs * n_batches or None,
+            initial=len(self.history) * n_batches,
             unit="batch",
             desc="training",
             disable=not (self.settings.progress_bar and self.accelerator.is_main_process),
@@ -165,12 +164,7 @@ class Trainer:
             try:
                 self._tell("on_fit_begin", n_epochs=n_epochs)
                 if saved:
-                    set_random_states(saved["random"])
-                    kept = zip(
-                        generators_of(train_loader), saved["generators"], strict=True
-                    )
-                    for generator, was in kept:
-                        generator.set_state(was)
+                    set_random_states(saved["random"], train_loader)
                 for epoch in range(len(self.history) + 1, n_epochs + 1):
                     if self.history.stopped:
                         break
@@ -201,10 +195,7 @@ class Trainer:
         """
         sampler = getattr(loader, "sampler", None)
         if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
-            msg = (
-                "predict keeps the order of the data, but this loader shuffles them. Make one "
-                "with shuffle=False."
-            )
+            msg = "predict keeps the order of the data: make a loader with shuffle=False."
             raise SettingsError(msg)
         logits = []
         with _inference(self.model):
@@ -259,7 +250,11 @@ class Trainer:
         row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
         self.history = replace(self.history, epochs=(*self.history.epochs, row))
         self._add_losses(losses)
-        self._move_scheduler(row)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
+            self.scheduler.step(row.get(f"val_{column}", row[column]))
+        elif self.scheduler and self.settings.scheduler_every == "epoch":
+            self.scheduler.step()
         hidden = ("epoch", "lr", "seconds")
         bar.set_postfix({name: f"{v:.4g}" for name, v in row.items() if name not in hidden})
         self._tell("on_epoch_end", epoch=epoch, row=row)
@@ -286,12 +281,12 @@ class Trainer:
         self._tell("on_step_end", loss=loss.detach(), **known)
 
     def _forward(
-        self, model: nn.Module, batch: Any, sums: "SampleSums", where: str
+        self, model: nn.Module, batch: Any, sums: SampleSums, where: str
     ) -> Tensor:
         """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
         inputs, labels = checks.check_batch(batch, where)
-        n_own, weight = len(labels), loss_denominator(self.loss, labels, where)
-        total = weight
+        n_own = len(labels)
+        total = weight = loss_denominator(self.loss, labels, where)
         if self.n_processes > 1:
             own = slice(self.accelerator.process_index, None, self.n_processes)
             n_own = len(labels[own])
@@ -345,7 +340,7 @@ class Trainer:
             checks.explain_forward(error, self.model, inputs, where)
             raise
 
-    def _new_sums(self) -> "SampleSums":
+    def _new_sums(self) -> SampleSums:
         return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
 
     def _add_losses(self, losses: Sequence[float]) -> None:
@@ -365,13 +360,6 @@ class Trainer:
             "batch."
         )
         raise TrainingError(msg)
-
-    def _move_scheduler(self, row: Mapping[str, float]) -> None:
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
-            self.scheduler.step(row.get(f"val_{column}", row[column]))
-        elif self.scheduler and self.settings.scheduler_every == "epoch":
-            self.scheduler.step()
 
     def _tell(self, event: str, **kwargs: Any) -> None:
         for callback in self.callbacks:
@@ -407,13 +395,6 @@ def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
     if batch is None:
         msg = "The loader has no batch: no sample, or fewer than one batch and drop_last=True."
         raise DataError(msg)
-
-
-def _length(loader: Any) -> int | None:
-    try:
-        return len(loader)
-    except TypeError:  # a stream
-        return None
 
 
 @contextmanager

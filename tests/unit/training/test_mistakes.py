@@ -25,10 +25,10 @@ def batch(n=4, shape=(3, 8, 8)):
     return torch.rand(n, *shape), torch.arange(n) % 4
 
 
-def fit(model, *batches, lr=0.1, **options):
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+def fit(model, *batches, loader=None, **options):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     trainer = Trainer(model, optimizer=optimizer, settings=QUIET, device="cpu", **options)
-    return trainer.fit(list(batches), n_epochs=2)
+    return trainer.fit([*batches] if loader is None else loader, n_epochs=2)
 
 
 def with_labels(labels):
@@ -40,10 +40,7 @@ class Skip(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv1, self.conv2 = (
-            nn.Conv2d(3, 4, 3, padding=1),
-            nn.Conv2d(4, 6, 3, padding=1),
-        )
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 1)
 
     def forward(self, x):
         return x + self.conv2(self.conv1(x))
@@ -133,9 +130,7 @@ def test_binary_labels_are_told_their_shape_before_their_type(labels, error, wor
 
 def test_labels_are_checked_before_an_accelerator_sees_them():
     with pytest.raises(DataError, match=r"label 3 \(row 1\)"):
-        check_labels(
-            torch.zeros(2, 3), torch.tensor([0, 3]), nn.CrossEntropyLoss(), "batch 1"
-        )
+        check_labels(torch.zeros(2, 3), torch.tensor([0, 3]), nn.CrossEntropyLoss(), "here")
 
 
 def test_outputs_and_losses_that_are_no_number_are_told():
@@ -185,10 +180,8 @@ def test_loaders_that_give_nothing_or_only_once_are_refused():
     for loader in (small, []):
         with pytest.raises(DataError, match="no batch"):
             Trainer(build_cnn()).evaluate(loader)
-    model = build_cnn()
-    trainer = Trainer(model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(DataError, match="generator gives its batches once, and 2 epochs"):
-        trainer.fit((batch() for _ in range(3)), n_epochs=2)
+        fit(build_cnn(), loader=(batch() for _ in range(3)))
 
 
 def test_a_stream_of_unknown_length_is_taken():
@@ -196,15 +189,8 @@ def test_a_stream_of_unknown_length_is_taken():
         def __iter__(self):
             return iter(TensorDataset(*batch(8)))
 
-    assert len(fit_loader(DataLoader(Stream(), batch_size=4)).step_losses) == 4
-
-
-def fit_loader(loader):
-    model = build_cnn()
-    trainer = Trainer(
-        model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), settings=QUIET
-    )
-    return trainer.fit(loader, n_epochs=2)
+    loader = DataLoader(Stream(), batch_size=4)
+    assert len(fit(build_cnn(), loader=loader).step_losses) == 4
 
 
 def test_predicting_from_a_shuffled_loader_is_refused():

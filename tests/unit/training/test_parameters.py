@@ -21,6 +21,7 @@ from coursekit.training import (
 )
 
 QUIET = TrainSettings(progress_bar=False)
+HEAD = {"linear.weight", "linear.bias"}
 
 
 @pytest.fixture
@@ -39,9 +40,6 @@ def train(model, settings=QUIET):
     trainer.fit(loader, validation=loader, n_epochs=2)
     after = model.state_dict()
     return {name for name in before if not torch.equal(before[name], after[name])}
-
-
-HEAD = {"linear.weight", "linear.bias"}
 
 
 def test_all_but_the_head_is_bit_equal_after_training(model):
