@@ -152,14 +152,15 @@ def top_predictions(
     >>> found.classes.tolist(), found.wrong.tolist()
     ([[0, 2], [1, 0]], [1])
     """
-    logits, truth = torch.as_tensor(logits), np.asarray(labels, dtype=np.int64)
+    logits = torch.as_tensor(logits).detach().float().cpu()
+    truth = np.asarray(labels, dtype=np.int64)
     if logits.shape != (len(truth), len(class_names)):
         msg = (
             f"logits must have a row for each label and a column for each name, got "
             f"{tuple(logits.shape)}, {len(truth)} labels and {len(class_names)} names."
         )
         raise ShapeError(msg)
-    best = logits.float().softmax(1).topk(k, dim=1)
+    best = logits.softmax(1).topk(k, dim=1)
     return TopPredictions(
         classes=best.indices.numpy(),
         probabilities=best.values.numpy(),
