@@ -1,20 +1,29 @@
-"""Training: `Trainer` and what it is given, freezing, metrics."""
+"""Training: `Trainer` and what it is given, freezing, the surest predictions.
 
-from coursekit.training.callbacks import Callback, EarlyStopping, TensorBoardLogger
-from coursekit.training.metrics import (
-    TopPredictions,
-    accuracy,
-    top5_accuracy,
-    top_predictions,
+Trainer
+    `Trainer`, `TrainSettings`, its `History`; `Checkpoint`; each `Callback`: `EarlyStopping`,
+    `TensorBoardLogger`.
+Freezing and rates
+    `freeze`, `unfreeze`, `report_parameters`, `parameter_groups`.
+Predictions
+    `top_predictions`.
+"""
+
+from coursekit.training.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    History,
+    TensorBoardLogger,
+    TrainSettings,
 )
+from coursekit.training.metrics import top_predictions
 from coursekit.training.parameters import (
-    ParameterReport,
     freeze,
     parameter_groups,
     report_parameters,
     unfreeze,
 )
-from coursekit.training.records import Checkpoint, History, TrainSettings
 from coursekit.training.trainer import Trainer
 
 __all__ = [
@@ -22,16 +31,12 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
-    "ParameterReport",
     "TensorBoardLogger",
-    "TopPredictions",
     "TrainSettings",
     "Trainer",
-    "accuracy",
     "freeze",
     "parameter_groups",
     "report_parameters",
-    "top5_accuracy",
     "top_predictions",
     "unfreeze",
 ]

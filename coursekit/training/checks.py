@@ -4,14 +4,12 @@ Nothing here runs while training goes well, but for a few comparisons a batch.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from coursekit.errors import DataError, SettingsError, ShapeError, TrainingError
-
-__all__ = ["explain_forward"]
 
 _CLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
 
@@ -20,8 +18,9 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
     """Raise `TrainingError` or `SettingsError` if `optimizer` cannot train `model`."""
     own = {id(p) for p in model.parameters()}
     if not any(p.requires_grad for p in model.parameters()):
-        why = "has only frozen parameters" if own else "has no parameters"
-        msg = f"{type(model).__name__} {why}, so there is nothing to train."
+        msg = (
+            f"{type(model).__name__} has only frozen parameters: there is nothing to train."
+        )
         raise TrainingError(msg)
     if isinstance(optimizer, torch.optim.LBFGS):
         msg = "LBFGS computes the loss several times a step; take SGD, Adam or AdamW."
@@ -67,12 +66,11 @@ def logits_of(outputs: Any, where: str) -> Tensor:
 
 def check_shapes(logits: Tensor, labels: Tensor, where: str) -> None:
     """Raise where a column and a row would silently become a matrix of all pairs."""
-    column, row = (len(labels), 1), (len(labels),)
+    n = len(labels)
     shapes = tuple(logits.shape), tuple(labels.shape)
-    if len(labels) > 1 and shapes in ((column, row), (row, column)):
-        if not labels.is_floating_point():
-            return  # classes: the loss itself refuses what does not fit
-        remedy = "labels[:, None]" if shapes[1] == row else "labels[:, 0]"
+    # Of classes the loss itself refuses what does not fit.
+    if n > 1 and set(shapes) == {(n, 1), (n,)} and labels.is_floating_point():
+        remedy = "labels[:, None]" if labels.ndim == 1 else "labels[:, 0]"
         msg = (
             f"In {where}: outputs of shape {shapes[0]} and labels of shape {shapes[1]} would "
             f"be compared each with each. Give labels as {remedy}."
@@ -100,144 +98,116 @@ def check_labels(logits: Tensor, labels: Tensor, loss: Callable, where: str) -> 
 
 def explain_loss(
     error: Exception, logits: Tensor, labels: Tensor, loss: Callable, where: str
-) -> Exception:
-    """Return what to raise when the loss of a batch could not be computed."""
-    name = _name(loss)
+) -> None:
+    """Say why the loss of a batch could not be computed; at least note in `error` where."""
+    name, kind = _name(loss), ShapeError
     shapes = (
         f"outputs of shape {tuple(logits.shape)}, labels of shape {tuple(labels.shape)}"
     )
     if len(logits) != len(labels):
+        msg = f"{shapes}. Keep the first axis the batch: x.flatten(1), not x.view(-1, ...)."
+    elif name in _CLASS_LOSSES and (logits.ndim != 2 or labels.ndim != 1):
+        msg = f"{name} wants (n, n_classes) and (n,), got {shapes}: {error}"
+    elif name in _CLASS_LOSSES and labels.dtype != torch.int64:
+        kind = DataError
         msg = (
-            f"In {where}: {shapes}. Every input needs one row of outputs: keep the first axis "
-            "the batch, x.flatten(1), not x.view(-1, ...)."
+            f"labels are {labels.dtype}, but {name} wants class numbers as torch.int64. "
+            "Convert them: labels.long()."
         )
-        return ShapeError(msg)
-    if name in _CLASS_LOSSES:
-        if logits.ndim != 2 or labels.ndim != 1:
-            msg = f"In {where}: {name} wants (n, n_classes) and (n,), got {shapes}: {error}"
-            return ShapeError(msg)
-        if labels.dtype != torch.int64:
-            msg = (
-                f"In {where}: labels are {labels.dtype}, but {name} wants class numbers as "
-                "torch.int64. Convert them: labels.long()."
-            )
-            return DataError(msg)
-    elif logits.shape != labels.shape:
+    elif name not in _CLASS_LOSSES and logits.shape != labels.shape:
         remedy = " Give labels as labels[:, None]." if labels.ndim == 1 else ""
-        msg = f"In {where}: {name} wants equal shapes, got {shapes}.{remedy} ({error})"
-        return ShapeError(msg)
-    elif not labels.is_floating_point():
-        msg = f"In {where}: labels are {labels.dtype}; convert them: labels.float()."
-        return DataError(msg)
-    return with_place(error, where)
+        msg = f"{name} wants equal shapes, got {shapes}.{remedy} ({error})"
+    elif name not in _CLASS_LOSSES and not labels.is_floating_point():
+        kind, msg = DataError, f"labels are {labels.dtype}; convert them: labels.float()."
+    else:
+        error.add_note(f"This happened in {where}.")
+        return
+    raise kind(f"In {where}: {msg}") from error
 
 
-def explain_forward(
-    error: Exception, model: nn.Module, inputs: Tensor, where: str
-) -> Exception:
-    """Return what to raise when `model` could not take `inputs`.
+def explain_forward(error: Exception, model: nn.Module, inputs: Tensor, where: str) -> None:
+    """Say which layer of `model` could not take what; at least note in `error` where.
 
     The batch goes through the model once more, to see which layer was at work.
     """
-    place = (
-        None if isinstance(error, torch.OutOfMemoryError) else _find_place(model, inputs)
-    )
-    if place is None:
-        return with_place(error, where)
-    layer, shape = place.layer, place.shape
-    at = f"In {where}: an input of shape {tuple(inputs.shape)} reached layer {place.name!r}"
+    error.add_note(f"This happened in {where}.")
+    if isinstance(error, torch.OutOfMemoryError):
+        return
+    name, layer, given, last = _find_place(model, inputs)
+    if layer is None:
+        return
+    shape, is_leaf = None if given is None else tuple(given.shape), not [*layer.children()]
+    at = f"In {where}: an input of shape {tuple(inputs.shape)} reached layer {name!r}, {layer},"
     if "more than 1 value per channel" in str(error):
         msg = (
-            f"{at} ({type(layer).__name__}) as a batch of one: {shape}. In training it needs "
-            "several values for each channel. Pass drop_last=True, or another batch_size."
+            f"{at} as a batch of one: {shape}. Pass drop_last=True, or another batch_size."
         )
-        return ShapeError(msg)
-    is_leaf = next(layer.children(), None) is None
+        raise ShapeError(msg) from error
     weight = next(layer.parameters(recurse=False), None) if is_leaf else None
-    if weight is not None and place.dtype != weight.dtype:
+    if weight is not None and given is not None and given.dtype != weight.dtype:
         msg = (
-            f"{at} as {place.dtype}, its weights are {weight.dtype}. Convert the inputs: "
+            f"{at} as {given.dtype}, its weights are {weight.dtype}. Convert the inputs: "
             "inputs.float(), divided by 255 if they are brightness."
         )
-        return DataError(msg)
-    if is_leaf and (wanted := _wanted(layer, shape)):
-        return ShapeError(
-            f"{at}, {layer}, which wants {wanted[0]}, but gets {shape}. {wanted[1]}"
-        )
+        raise DataError(msg) from error
+    if is_leaf and shape and (wanted := _wanted(layer, shape)):
+        msg = f"{at} which wants {wanted[0]}, but gets {shape}. {wanted[1]}"
+        raise ShapeError(msg) from error
     if not any(word in str(error).lower() for word in ("size", "shape", "dimension")):
-        return with_place(error, where)
-    if is_leaf and place.name:
-        return ShapeError(f"{at}, {layer}, as {shape}, which it cannot take: {error}")
-    done = f"after layer {place.last}" if place.last else "before any layer returned"
-    msg = f"In {where}: shapes do not fit {done}, in the forward of {type(layer).__name__}: {error}"
-    return ShapeError(msg)
+        return
+    if is_leaf and name:
+        msg = f"{at} as {shape}, which it cannot take: {error}"
+    else:
+        done = f"after layer {last}" if last else "before any layer returned"
+        kind = type(layer).__name__
+        msg = f"In {where}: shapes do not fit {done}, in the forward of {kind}: {error}"
+    raise ShapeError(msg) from error
 
 
 def _name(loss: Callable) -> str:
     return getattr(loss, "__name__", type(loss).__name__)
 
 
-def with_place(error: Exception, where: str) -> Exception:
-    """Return `error` with a note of the batch it came from."""
-    error.add_note(f"This happened in {where}.")
-    return error
+def _find_place(
+    model: nn.Module, inputs: Tensor
+) -> tuple[str, nn.Module | None, Tensor | None, str]:
+    """Return the innermost module that had begun and not returned, and its name and input.
 
-
-class _Place(NamedTuple):
-    name: str
-    layer: nn.Module
-    shape: tuple[int, ...]
-    dtype: torch.dtype | None
-    last: str
-    """The layer that returned last, and the shape of what it returned."""
-
-
-def _find_place(model: nn.Module, inputs: Tensor) -> _Place | None:
-    """Return the innermost module that had begun and not returned; None: all went well."""
-    began: list[_Place] = []
+    Last comes the layer that returned last, and the shape of that. No module: all went well.
+    """
+    began: list[tuple[str, nn.Module | None, Tensor | None]] = [("", None, None)]
     last = ""
+    names = {layer: name for name, layer in model.named_modules()}
 
-    def begin(name: str, layer: nn.Module, args: tuple) -> None:
+    def begin(layer: nn.Module, args: tuple) -> None:
         first = args[0] if args and isinstance(args[0], Tensor) else None
-        shape, dtype = (None, None) if first is None else (tuple(first.shape), first.dtype)
-        began.append(_Place(name, layer, shape, dtype, ""))
+        began.append((names[layer], layer, first))
 
-    def end(name: str, output: Any) -> None:
+    def end(layer: nn.Module, _: Any, output: Any) -> None:
         nonlocal last
         began.pop()
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        last = f"{name!r} returned {shape}"
+        last = f"{names[layer]!r} returned {shape}"
 
-    handles = []
-    for name, layer in model.named_modules():
-        before = lambda m, args, name=name: begin(name, m, args)  # noqa: E731
-        after = lambda _, __, output, name=name: end(name, output)  # noqa: E731
-        handles += [
-            layer.register_forward_pre_hook(before),
-            layer.register_forward_hook(after),
-        ]
+    handles = [layer.register_forward_pre_hook(begin) for layer in names]
+    handles += [layer.register_forward_hook(end) for layer in names]
     try:
         with torch.no_grad():
             model(inputs)
     except Exception:  # noqa: BLE001 - it is known already; only the way there matters
-        return began[-1]._replace(last=last) if began else None
+        return *began[-1], last
     finally:
         for handle in handles:
             handle.remove()
-    return None
+    return "", None, None, ""
 
 
-def _wanted(layer: nn.Module, shape: tuple[int, ...] | None) -> tuple[str, str] | None:
+def _wanted(layer: nn.Module, shape: tuple[int, ...]) -> tuple[str, str] | None:
     """Return what `layer` wants where `shape` has another size, and a remedy."""
-    if shape is None:
-        return None
-    if isinstance(layer, nn.Linear) and shape[-1:] != (layer.in_features,):
-        remedy = (
-            "Put nn.Flatten() before it."
-            if len(shape) > 2
-            else f"Make it nn.Linear({shape[-1]}, {layer.out_features}), or change the size of "
-            "the images."
-        )
+    if isinstance(layer, nn.Linear) and shape[-1] != layer.in_features:
+        remedy = f"Make it nn.Linear({shape[-1]}, {layer.out_features})."
+        if len(shape) > 2:
+            remedy = "Put nn.Flatten() before it."
         return f"{layer.in_features} features", remedy
     size = getattr(layer, "in_channels", None) or getattr(layer, "num_features", None)
     if size is None or len(shape) < 2 or shape[1] == size:

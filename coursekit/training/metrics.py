@@ -1,7 +1,7 @@
 """Metrics, one value a sample; and the likeliest classes with their probabilities."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,6 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from coursekit.errors import DataError, SettingsError, ShapeError
-
-__all__ = ["TopPredictions", "accuracy", "find_metrics", "top5_accuracy", "top_predictions"]
 
 MetricFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -27,43 +25,17 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     >>> accuracy(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1])).tolist()
     [True, False]
     """
+    is_binary = logits.ndim == 1 or logits.shape[1] == 1
     if labels.is_floating_point():
-        is_binary = logits.ndim == 1 or logits.shape[1] == 1
-        is_class = (
-            (labels == 0) | (labels == 1) if is_binary else (labels >= 0) & (labels <= 1)
-        )
-        if not is_class.all():
+        allowed = (labels >= 0) & (labels <= 1)
+        if is_binary:
+            allowed &= labels == labels.round()
+        if not allowed.all():
             msg = "Continuous labels have no accuracy: pass metrics=() or a metric of your own."
             raise SettingsError(msg)
-    if logits.ndim == 1 or logits.shape[1] == 1:
+    if is_binary:
         return (logits.flatten() > 0) == labels.flatten().bool()
-    return logits.argmax(1) == _classes(labels, logits)
-
-
-def top5_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return for each sample whether its class is among its 5 largest logits."""
-    best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    return (best == _classes(labels, logits)[:, None]).any(1)
-
-
-def find_metrics(metrics: Iterable[str | MetricFunction]) -> dict[str, MetricFunction]:
-    """Return the function behind each metric, under the name it has in the history."""
-    known = {"accuracy": accuracy, "top5_accuracy": top5_accuracy}
-    found = {}
-    for metric in (metrics,) if isinstance(metrics, str) else metrics:
-        if isinstance(metric, str) and metric not in known:
-            msg = (
-                f"metrics must be functions or among {', '.join(known)}, got {metric!r}. A "
-                "function takes logits and labels and returns one number for each sample."
-            )
-            raise SettingsError(msg)
-        name = metric if isinstance(metric, str) else getattr(metric, "__name__", "metric")
-        found[name] = known[metric] if isinstance(metric, str) else metric
-    return found
-
-
-def _classes(labels: Tensor, logits: Tensor) -> Tensor:
-    return labels.argmax(1) if labels.ndim == logits.ndim else labels
+    return logits.argmax(1) == (labels.argmax(1) if labels.ndim == logits.ndim else labels)
 
 
 class SampleSums:
@@ -86,23 +58,14 @@ class SampleSums:
 
     def read(self) -> list[float]:
         """Read what is still on the device; return the loss of each batch."""
-        if not self._waiting:
-            return self.losses
-        waiting, self._waiting = self._waiting, []
-        if self.device.type == "cpu":
-            table = [[value.item() for value in values] for _, _, values in waiting]
-        else:
-            table = torch.stack(
-                [torch.stack([v.float() for v in vs]) for *_, vs in waiting]
-            )
-            table = table.tolist()
-        rows = [
-            [weight, n_samples, weight * loss, *sums]
-            for (weight, n_samples, _), (loss, *sums) in zip(waiting, table, strict=True)
-        ]
-        if self.accelerator.num_processes > 1:
-            sums = torch.tensor(rows, dtype=torch.float64, device=self.device)
-            rows = self.accelerator.reduce(sums, reduction="sum").tolist()
+        rows = []
+        for weight, n_samples, values in self._waiting:
+            loss, *sums = (value.item() for value in values)
+            rows.append([weight, n_samples, weight * loss, *sums])
+        self._waiting = []
+        if rows and self.accelerator.num_processes > 1:
+            table = torch.tensor(rows, dtype=torch.float64, device=self.device)
+            rows = self.accelerator.reduce(table, reduction="sum").tolist()
         for weight, n_samples, *values in rows:
             self.weight += weight
             self.n_samples += n_samples
@@ -144,11 +107,8 @@ class TopPredictions:
     probabilities: np.ndarray
     """What the model gives them, float32, of shape (n_images, k)."""
     class_names: tuple[str, ...]
-    labels: np.ndarray | None = None
-    """The true classes, of shape (n_images,), where they are known."""
-
-    def __len__(self) -> int:
-        return len(self.classes)
+    labels: np.ndarray
+    """The true classes, of shape (n_images,)."""
 
     @property
     def right(self) -> np.ndarray:
@@ -162,27 +122,16 @@ class TopPredictions:
 
     def subset(self, rows: Any) -> "TopPredictions":
         """Return the predictions in `rows`, in that order: ``found.wrong[:8]``."""
-        return TopPredictions(
-            classes=self.classes[rows],
-            probabilities=self.probabilities[rows],
-            class_names=self.class_names,
-            labels=None if self.labels is None else self.labels[rows],
-        )
+        chosen = {n: getattr(self, n)[rows] for n in ("classes", "probabilities", "labels")}
+        return replace(self, **chosen)
 
     def _surest(self, chosen: np.ndarray) -> np.ndarray:
-        if self.labels is None:
-            msg = "Nobody knows what is right: give labels to top_predictions."
-            raise DataError(msg)
         rows = np.flatnonzero(chosen)
         return rows[np.argsort(-self.probabilities[rows, 0], kind="stable")]
 
 
 def top_predictions(
-    logits: Tensor,
-    labels: Any = None,
-    *,
-    k: int = 3,
-    class_names: Sequence[str] | None = None,
+    logits: Tensor, labels: Any, *, k: int, class_names: Sequence[str]
 ) -> TopPredictions:
     """Return the `k` likeliest classes of each image, with their probabilities.
 
@@ -190,11 +139,11 @@ def top_predictions(
     ----------
     logits : Tensor of shape (n_images, n_classes)
         As `Trainer.predict` returns them.
-    labels : array-like of shape (n_images,), optional
+    labels : array-like of shape (n_images,)
         The true classes, to tell right from wrong.
-    k : int, default=3
-    class_names : sequence of str, optional
-        One a class; numbers by default.
+    k : int
+    class_names : sequence of str
+        One a class.
 
     Examples
     --------
@@ -204,25 +153,17 @@ def top_predictions(
     ([[0, 2], [1, 0]], [1])
     """
     logits = torch.as_tensor(logits).detach().float().cpu()
-    if logits.ndim != 2 or not 1 <= k <= logits.shape[1]:
+    truth = np.asarray(labels, dtype=np.int64)
+    if logits.shape != (len(truth), len(class_names)):
         msg = (
-            "logits must have shape (n_images, n_classes), and k be between 1 and n_classes, "
-            f"got {tuple(logits.shape)} and k={k}."
-        )
-        raise ShapeError(msg)
-    n_images, n_classes = logits.shape
-    names = tuple(map(str, range(n_classes) if class_names is None else class_names))
-    truth = None if labels is None else np.asarray(labels, dtype=np.int64)
-    if len(names) != n_classes or (truth is not None and truth.shape != (n_images,)):
-        msg = (
-            f"{n_images} images of {n_classes} classes need as many labels and names, got "
-            f"{None if truth is None else truth.shape} and {len(names)}."
+            f"logits must have a row for each label and a column for each name, got "
+            f"{tuple(logits.shape)}, {len(truth)} labels and {len(class_names)} names."
         )
         raise ShapeError(msg)
     best = logits.softmax(1).topk(k, dim=1)
     return TopPredictions(
         classes=best.indices.numpy(),
         probabilities=best.values.numpy(),
-        class_names=names,
+        class_names=tuple(class_names),
         labels=truth,
     )

@@ -13,10 +13,8 @@ from coursekit.errors import SettingsError
 from coursekit.models import find_head
 from coursekit.models.heads import layer_groups, other_heads
 
-__all__ = ["ParameterReport", "freeze", "parameter_groups", "report_parameters", "unfreeze"]
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ParameterReport:
     """Which parameters of a model train; a notebook shows it as a table of layers."""
 
@@ -37,13 +35,11 @@ class ParameterReport:
         return sum(n for _, _, n in self.groups)
 
     def __repr__(self) -> str:
-        return (
-            f"ParameterReport({self.model_name}: {self.n_trainable:,} of "
-            f"{self.n_parameters:,} parameters train)"
-        )
+        counts = f"{self.n_trainable:,} of {self.n_parameters:,} parameters train"
+        return f"ParameterReport({self.model_name}: {counts})"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{title}</th>" for title in ("layers", "parameters", "train"))
+        head = "<th>layers</th><th>parameters</th><th>train</th>"
         body = "".join(_html_row(*group) for group in self.groups)
         last = _html_row("all", self.n_parameters, self.n_trainable, tag="th")
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}{last}</tbody></table>"
@@ -65,9 +61,7 @@ def report_parameters(model: nn.Module) -> ParameterReport:
         name = group.name or type(model).__name__
         rows.append((name, sum(p.numel() for p in own), n_trainable))
     trainable = tuple(name for name, p in parameters.items() if p.requires_grad)
-    return ParameterReport(
-        model_name=type(model).__name__, groups=tuple(rows), trainable=trainable
-    )
+    return ParameterReport(type(model).__name__, tuple(rows), trainable)
 
 
 def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> ParameterReport:
@@ -93,18 +87,13 @@ def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> Parame
     >>> freeze(model)
     ParameterReport(Sequential: 10 of 46 parameters train)
     """
-    if names is None:
-        main = find_head(model)
-        # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
-        heads = tuple(
-            f"{name}." if name else "" for name in (main, *other_heads(model, main))
-        )
-        chosen = {
-            name for name, _ in model.named_parameters() if not name.startswith(heads)
-        }
-    else:
-        chosen = _parameters_named(model, names)
-    return _set(model, chosen, trains=False)
+    if names is not None:
+        return _set(model, _parameters_named(model, names), trains=False)
+    main = find_head(model)
+    # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
+    heads = tuple(name and f"{name}." for name in (main, *other_heads(model, main)))
+    body = {name for name, _ in model.named_parameters() if not name.startswith(heads)}
+    return _set(model, body, trains=False)
 
 
 def unfreeze(
@@ -132,17 +121,11 @@ def unfreeze(
     if depth is None:
         return _set(model, _parameters_named(model, names or "*"), trains=True)
     groups = layer_groups(model)
-    if not 0 <= depth <= len(groups):
-        listed = ", ".join(group.name for group in groups)
-        msg = f"There are {len(groups)} groups of layers, got depth={depth}: {listed}."
-        raise SettingsError(msg)
-    chosen = groups[len(groups) - depth :]
+    chosen = groups[max(0, len(groups) - depth) :]
     return _set(model, {name for group in chosen for name in group.parameters}, trains=True)
 
 
-def parameter_groups(
-    model: nn.Module, *, lr: float, decay: float = 0.75
-) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, Any]]:
     """Return groups for an optimizer, whose rates fall from the head to the input.
 
     Parameters
@@ -151,7 +134,7 @@ def parameter_groups(
         All of its parameters are in the groups, frozen ones too.
     lr : float
         The learning rate of the head.
-    decay : float, default=0.75
+    decay : float
         The rate of a group as a share of the one behind it.
 
     Returns
@@ -171,9 +154,6 @@ def parameter_groups(
     >>> [(group["name"], group["lr"]) for group in parameter_groups(model, lr=0.1, decay=0.5)]
     [('0', 0.05), ('2', 0.1)]
     """
-    if not (lr > 0 and 0 < decay <= 1):
-        msg = f"lr must be positive and decay a share, above 0 and at most 1, got {lr}, {decay}."
-        raise SettingsError(msg)
     groups, parameters = layer_groups(model), dict(model.named_parameters())
     return [
         {
@@ -208,8 +188,7 @@ def _parameters_named(model: nn.Module, names: str | Sequence[str]) -> set[str]:
         if not found:
             tops = [name for name in layers if "." not in name]
             near = get_close_matches(pattern, [*layers, *parameters], n=3) or tops[:12]
-            why = "no parameters in" if inside else "no layer or parameter"
-            msg = f"{type(model).__name__} has {why} {pattern!r}. Close: {', '.join(near)}."
+            msg = f"{type(model).__name__} has no parameters {pattern!r}. Close: {', '.join(near)}."
             raise SettingsError(msg)
         chosen |= found
     return chosen

@@ -3,14 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from operator import length_hint
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import is_initialized
-from accelerate.utils import broadcast, gather_object, synchronize_rng_states
+from accelerate.utils import broadcast, synchronize_rng_states
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
@@ -18,32 +20,26 @@ from tqdm.auto import tqdm
 from coursekit.devices import choose_device
 from coursekit.errors import DataError, SettingsError, ShapeError, TrainingError
 from coursekit.training import checks
-from coursekit.training.callbacks import Callback
-from coursekit.training.metrics import (
-    MetricFunction,
-    SampleSums,
-    find_metrics,
-    loss_denominator,
-)
-from coursekit.training.parameters import hold_statistics
-from coursekit.training.records import (
+from coursekit.training.callbacks import (
+    Callback,
     Checkpoint,
     History,
     TrainSettings,
-    as_channels_last,
-    choose_layout,
     generators_of,
+    get_random_states,
     get_state,
-    inference,
-    kept_modes,
     set_random_states,
     set_state,
 )
-
-__all__ = ["Trainer"]
+from coursekit.training.metrics import (
+    MetricFunction,
+    SampleSums,
+    accuracy,
+    loss_denominator,
+)
+from coursekit.training.parameters import hold_statistics
 
 Batch = tuple[Tensor, Tensor]
-_NO_CHECKPOINT = "Tell the trainer where: Trainer(..., checkpoint=Checkpoint(folder))."
 
 
 class Trainer:
@@ -58,9 +54,9 @@ class Trainer:
         Of the model's parameters; needed to train, not to evaluate or predict.
     loss : callable, default=CrossEntropyLoss()
         Takes what the model returns and labels, returns their mean over the batch.
-    metrics : sequence of str or callable, default=("accuracy",)
-        "accuracy", "top5_accuracy", or functions of logits and labels that return one number
-        for each sample. All are averaged over samples.
+    metrics : sequence of callable, default=(accuracy,)
+        Functions of logits and labels that return one number for each sample. All are averaged
+        over samples.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
         Moves on after every epoch or step, as the settings say. `ReduceLROnPlateau` is given
         the loss, with ``mode="max"`` the first metric; of the validation data if there are any.
@@ -92,7 +88,7 @@ class Trainer:
         *,
         optimizer: torch.optim.Optimizer | None = None,
         loss: Callable[[Any, Tensor], Tensor] | None = None,
-        metrics: Sequence[str | MetricFunction] = ("accuracy",),
+        metrics: Sequence[MetricFunction] = (accuracy,),
         scheduler: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: Checkpoint | None = None,
@@ -100,7 +96,7 @@ class Trainer:
         device: torch.device | str | None = None,
     ) -> None:
         self.settings = settings or TrainSettings()
-        self.loss = nn.CrossEntropyLoss() if loss is None else loss
+        self.loss = loss or nn.CrossEntropyLoss()
         if optimizer is not None:
             checks.check_optimizer(model, optimizer, self.loss)
         self.device = choose_device(None if device is None else str(device))
@@ -114,7 +110,7 @@ class Trainer:
         if isinstance(self.loss, nn.Module):
             self.loss.to(self.device)
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.metrics = find_metrics(metrics)
+        self.metrics = {metric.__name__: metric for metric in metrics}
         self.callbacks, self.checkpoint = tuple(callbacks), checkpoint
         self.history, self.n_steps = History(), 0
         self._layout: torch.memory_format | None = None
@@ -147,33 +143,28 @@ class Trainer:
         History
             Also when it was interrupted (Ctrl-C): then with the epochs that were finished.
         """
-        self._check_fit(train_loader, validation, n_epochs, resume=resume)
+        self._check_fit(train_loader, validation, n_epochs)
         self.history, self.n_steps, self._sums = History(), 0, self._new_sums()
         saved = None
-        if resume and self.checkpoint.path("last").exists():
+        if resume and self._saved_in().path("last").exists():
             saved = self.checkpoint.load("last")
             set_state(self, saved)
         trained = self.model
         if self.n_processes > 1:
             trained = self.accelerator.prepare_model(self.model, device_placement=False)
-        n_batches = _length(train_loader)
+        n_batches = length_hint(train_loader)  # 0 for a stream, which has no length
         bar = tqdm(
-            total=None if n_batches is None else n_epochs * n_batches,
-            initial=len(self.history) * (n_batches or 0),
+            total=n_epochs * n_batches or None,
+            initial=len(self.history) * n_batches,
             unit="batch",
             desc="training",
             disable=not (self.settings.progress_bar and self.accelerator.is_main_process),
         )
-        with kept_modes(self.model), bar:
+        with _kept_modes(self.model), bar:
             try:
                 self._tell("on_fit_begin", n_epochs=n_epochs)
                 if saved:
-                    rank = min(self.accelerator.process_index, len(saved["random"]) - 1)
-                    set_random_states(saved["random"][rank])
-                    for own, was in zip(
-                        generators_of(train_loader), saved["generators"], strict=True
-                    ):
-                        own.set_state(was)
+                    set_random_states(saved["random"], train_loader)
                 for epoch in range(len(self.history) + 1, n_epochs + 1):
                     if self.history.stopped:
                         break
@@ -191,7 +182,7 @@ class Trainer:
     def evaluate(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return loss and metrics over all samples; modes and generators stay as they were."""
         sums = self._new_sums()
-        with inference(self.model):
+        with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
                 self._forward(self.model, batch, sums, f"batch {number} of the evaluation")
         return sums.means()
@@ -200,29 +191,19 @@ class Trainer:
         """Return the logits of all samples of `loader`, in its order.
 
         `loader` gives pairs, whose labels are not used, or inputs only. The logits are
-        float32, on the CPU, of shape (n_samples, n_classes).
+        float32, on the CPU, of shape (n_samples, n_classes). Every process predicts all.
         """
         sampler = getattr(loader, "sampler", None)
         if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
-            msg = (
-                "predict keeps the order of the data, but this loader shuffles them. Make one "
-                "with shuffle=False."
-            )
+            msg = "predict keeps the order of the data: make a loader with shuffle=False."
             raise SettingsError(msg)
         logits = []
-        with inference(self.model):
+        with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
                 inputs = batch if isinstance(batch, Tensor) else batch[0]
-                where, own = (
-                    f"batch {number} of the prediction",
-                    self._own_rows(len(inputs)),
-                )
-                rows = slice(own.start, own.stop if len(own) else own.start + 1)
-                outputs = self._outputs(self.model, inputs[rows], where)
-                logits.append(checks.logits_of(outputs, where)[: len(own)].float().cpu())
-        if self.n_processes > 1:  # each has a part of each batch
-            parts = gather_object([logits])
-            logits = [rows for batch in zip(*parts, strict=True) for rows in batch]
+                where = f"batch {number} of the prediction"
+                outputs = self._outputs(self.model, inputs, where)
+                logits.append(checks.logits_of(outputs, where).float().cpu())
         return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
@@ -231,9 +212,7 @@ class Trainer:
 
     def restore_best(self) -> Mapping[str, float]:
         """Put the weights of the best epoch into the model; return that epoch's row."""
-        if self.checkpoint is None:
-            raise SettingsError(_NO_CHECKPOINT)
-        best = self.checkpoint.load("best")
+        best = self._saved_in().load("best")
         self.model.load_state_dict(best["model"])
         return best["row"]
 
@@ -259,8 +238,8 @@ class Trainer:
         for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
             self._step(trained, batch, epoch, f"epoch {epoch}, batch {number}")
             bar.update()
-        means, losses = self._sums.means(), self._sums.read()
-        self._check_finite(losses, epoch)
+        means, losses = self._sums.means(), self._sums.losses
+        self._check_finite(epoch)
         if self.n_processes > 1:  # such as running means: those of the first process
             for buffer in self.model.buffers():
                 buffer.copy_(broadcast(buffer.detach().clone()))
@@ -271,14 +250,17 @@ class Trainer:
         row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
         self.history = replace(self.history, epochs=(*self.history.epochs, row))
         self._add_losses(losses)
-        self._move_scheduler(row)
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
+            self.scheduler.step(row.get(f"val_{column}", row[column]))
+        elif self.scheduler and self.settings.scheduler_every == "epoch":
+            self.scheduler.step()
         hidden = ("epoch", "lr", "seconds")
         bar.set_postfix({name: f"{v:.4g}" for name, v in row.items() if name not in hidden})
         self._tell("on_epoch_end", epoch=epoch, row=row)
         if self.checkpoint:
-            state = get_state(self, loader)
             if self.accelerator.is_main_process:
-                self.checkpoint.save(state, self.history)
+                self.checkpoint.save(get_state(self, loader), self.history)
             self.accelerator.wait_for_everyone()
         self._sums = self._new_sums()
 
@@ -289,7 +271,7 @@ class Trainer:
         self.optimizer.zero_grad()
         loss = self._forward(trained, batch, self._sums, where)
         self._lr = self.optimizer.param_groups[0]["lr"]
-        self._check_finite(self._sums.losses, epoch)
+        self._check_finite(epoch)
         self._tell("on_forward_end", loss=loss.detach(), **known)
         loss.backward()
         self._tell("on_backward_end", **known)
@@ -299,53 +281,48 @@ class Trainer:
         self._tell("on_step_end", loss=loss.detach(), **known)
 
     def _forward(
-        self, model: nn.Module, batch: Any, sums: "SampleSums", where: str
+        self, model: nn.Module, batch: Any, sums: SampleSums, where: str
     ) -> Tensor:
         """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
         inputs, labels = checks.check_batch(batch, where)
-        weight = total = loss_denominator(self.loss, labels, where)
-        n_samples = len(labels)
+        n_own = len(labels)
+        total = weight = loss_denominator(self.loss, labels, where)
         if self.n_processes > 1:
-            own = self._own_rows(len(labels))
-            n_samples = len(own)
+            own = slice(self.accelerator.process_index, None, self.n_processes)
+            n_own = len(labels[own])
             # With less rows than processes some have none: theirs is the first, weighing 0.
-            own = own if n_samples else range(1)
-            inputs, labels = inputs[own.start : own.stop], labels[own.start : own.stop]
-            weight = loss_denominator(self.loss, labels, where) if n_samples else 0.0
+            own = own if n_own else slice(1)
+            inputs, labels = inputs[own], labels[own]
+            weight = loss_denominator(self.loss, labels, where) if n_own else 0.0
         outputs = self._outputs(model, inputs, where)
         logits = checks.logits_of(outputs, where)
         checks.check_shapes(logits, labels, where)
         if self.device.type != "cpu":
-            checks.check_labels(
-                logits, labels.cpu(), self.loss, where
-            )  # a GPU would just die
+            # A GPU would just die of a label that is no class.
+            checks.check_labels(logits, labels.cpu(), self.loss, where)
             labels = labels.to(self.device, non_blocking=True)
         try:
             loss = self.loss(outputs, labels)
         except (RuntimeError, ValueError, IndexError) as error:
             checks.check_labels(logits, labels, self.loss, where)
-            explained = checks.explain_loss(error, logits, labels, self.loss, where)
-            if explained is error:
-                raise
-            raise explained from error
+            checks.explain_loss(error, logits, labels, self.loss, where)
+            raise
         if loss.ndim:
             msg = (
                 f'The loss must be one number (reduction="mean"), got {tuple(loss.shape)}.'
             )
             raise ShapeError(msg)
-        values = []
-        with torch.no_grad():
-            for name, metric in self.metrics.items():
-                per_sample = metric(logits.detach(), labels)
-                if per_sample.shape != (len(labels),):
-                    msg = (
-                        f"The metric {name!r} must return one value for each sample, shape "
-                        f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average "
-                        "inside it: batches may differ in size."
-                    )
-                    raise ShapeError(msg)
-                values.append(per_sample.sum() if n_samples else per_sample.sum() * 0)
-        sums.add(weight, n_samples, [loss.detach(), *values])
+        values = [loss.detach()]
+        for name, metric in self.metrics.items():
+            per_sample = metric(logits.detach(), labels)
+            if per_sample.shape != (len(labels),):
+                msg = (
+                    f"The metric {name!r} must return one value for each sample, shape "
+                    f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average inside it."
+                )
+                raise ShapeError(msg)
+            values.append(per_sample[:n_own].sum())
+        sums.add(weight, n_own, values)
         if self.n_processes == 1:
             return loss
         return loss * (weight * self.n_processes / total)  # gradients will be averaged
@@ -354,34 +331,28 @@ class Trainer:
         """Return what the model makes of `inputs`, or explain why it makes nothing."""
         inputs = inputs.to(self.device, non_blocking=True)
         if inputs.ndim == 4:
-            if self._layout is None:
-                self._layout = choose_layout(self.model, inputs)
+            self._layout = self._layout or _choose_layout(self.model, inputs)
             if self._layout is torch.channels_last:
-                inputs = as_channels_last(inputs)
+                inputs = _as_channels_last(inputs)
         try:
             return model(inputs)
         except (RuntimeError, ValueError) as error:
-            explained = checks.explain_forward(error, self.model, inputs, where)
-            if explained is error:
-                raise
-            raise explained from error
+            checks.explain_forward(error, self.model, inputs, where)
+            raise
 
-    def _own_rows(self, n_rows: int) -> range:
-        rank, n = self.accelerator.process_index, self.n_processes
-        return range(n_rows * rank // n, n_rows * (rank + 1) // n)
-
-    def _new_sums(self) -> "SampleSums":
+    def _new_sums(self) -> SampleSums:
         return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
 
     def _add_losses(self, losses: Sequence[float]) -> None:
         joined = np.concatenate([self.history.step_losses, np.asarray(losses, np.float64)])
         self.history = replace(self.history, step_losses=joined)
 
-    def _check_finite(self, losses: Sequence[float], epoch: int) -> None:
+    def _check_finite(self, epoch: int) -> None:
         """Raise if one of an epoch's losses is NaN; on a CPU before its gradients are used."""
-        if not losses or math.isfinite(self._sums.totals[0]):
+        if math.isfinite(self._sums.totals[0]):
             return
-        batch, value = next((n, v) for n, v in enumerate(losses, 1) if not math.isfinite(v))
+        losses = enumerate(self._sums.losses, start=1)
+        batch, value = next((n, v) for n, v in losses if not math.isfinite(v))
         step = len(self.history.step_losses) + batch
         msg = (
             f"The loss became {value} in epoch {epoch}, step {step} (batch {batch} of the "
@@ -390,28 +361,20 @@ class Trainer:
         )
         raise TrainingError(msg)
 
-    def _move_scheduler(self, row: Mapping[str, float]) -> None:
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
-            self.scheduler.step(row.get(f"val_{column}", row[column]))
-        elif self.scheduler and self.settings.scheduler_every == "epoch":
-            self.scheduler.step()
-
     def _tell(self, event: str, **kwargs: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, event)(self, **kwargs)
 
-    def _check_fit(
-        self, loader: Any, validation: Any, n_epochs: int, *, resume: bool
-    ) -> None:
+    def _saved_in(self) -> Checkpoint:
+        if self.checkpoint is None:
+            msg = "Tell the trainer where: Trainer(..., checkpoint=Checkpoint(folder))."
+            raise SettingsError(msg)
+        return self.checkpoint
+
+    def _check_fit(self, loader: Any, validation: Any, n_epochs: int) -> None:
         if self.optimizer is None:
             msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
             raise SettingsError(msg)
-        if n_epochs < 1:
-            msg = f"n_epochs must be at least 1, got {n_epochs}."
-            raise SettingsError(msg)
-        if resume and self.checkpoint is None:
-            raise SettingsError(_NO_CHECKPOINT)
         if getattr(self.scheduler, "mode", "min") == "max" and not self.metrics:
             msg = 'A scheduler with mode="max" needs a metric; the loss should get small.'
             raise SettingsError(msg)
@@ -426,23 +389,57 @@ class Trainer:
 
 def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
     """Yield the batches of an epoch; that of our own loaders is a function of its number."""
-    if not isinstance(loader, Iterable):
-        msg = (
-            "A loader is what make_loader returns, a torch DataLoader, or a list of pairs "
-            f"(inputs, labels), got {type(loader).__name__}."
-        )
-        raise DataError(msg)
-    n_batches = 0
+    batch = None
     for batch in loader.batches(epoch) if hasattr(loader, "batches") else loader:
-        n_batches += 1
         yield batch
-    if not n_batches:
+    if batch is None:
         msg = "The loader has no batch: no sample, or fewer than one batch and drop_last=True."
         raise DataError(msg)
 
 
-def _length(loader: Any) -> int | None:
+@contextmanager
+def _kept_modes(model: nn.Module) -> Iterator[None]:
+    """Run a block, then put every module back into training or evaluation mode."""
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        return len(loader)
-    except TypeError:  # a stream
-        return None
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _inference(model: nn.Module) -> Iterator[None]:
+    """Run a block in evaluation mode, without gradients, and leave no trace of it."""
+    states = get_random_states()
+    try:
+        with _kept_modes(model), torch.inference_mode():
+            model.eval()
+            yield
+    finally:
+        set_random_states(states)
+
+
+def _choose_layout(model: nn.Module, images: Tensor) -> torch.memory_format:
+    """Return channels last if `model` has convolutions, which are a quarter faster with it.
+
+    Unless it fails on such an image, as a model may that calls ``view``.
+    """
+    if not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
+        return torch.contiguous_format
+    with _kept_modes(model), torch.no_grad():
+        model.eval()
+        try:
+            model(_as_channels_last(images[:1]))
+        except Exception:  # noqa: BLE001 - the usual layout will show it
+            return torch.contiguous_format
+    return torch.channels_last
+
+
+def _as_channels_last(images: Tensor) -> Tensor:
+    B, C, H, W = images.shape
+    if (
+        C == 1 and images.is_contiguous()
+    ):  # both layouts at once: the strides must say which
+        return images.as_strided((B, C, H, W), (H * W, 1, W, 1))
+    return images.contiguous(memory_format=torch.channels_last)

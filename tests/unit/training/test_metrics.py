@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from coursekit.errors import DataError, SettingsError, ShapeError
-from coursekit.training import accuracy, top5_accuracy, top_predictions
+from coursekit.errors import SettingsError, ShapeError
+from coursekit.training import top_predictions
+from coursekit.training.metrics import accuracy
 
 LABELS = np.arange(20) % 6
 
@@ -16,10 +17,9 @@ def logits(request):
     return 3 * torch.randn(20, 6, generator=generator)
 
 
-def test_accuracies_by_hand():
+def test_accuracy_by_hand():
     logits = torch.tensor([[9.0, 8, 7, 6, 5, 4], [9.0, 8, 7, 6, 5, 4]])
     assert accuracy(logits, torch.tensor([0, 1])).tolist() == [True, False]
-    assert top5_accuracy(logits, torch.tensor([4, 5])).tolist() == [True, False]
     soft = torch.tensor([[0.1, 0.9], [0.6, 0.4]])
     assert accuracy(torch.tensor([[0.0, 1.0], [0.0, 1.0]]), soft).tolist() == [True, False]
 
@@ -37,8 +37,8 @@ def test_continuous_labels_have_no_accuracy(shape):
 
 
 def test_agrees_with_sorting_the_probabilities(logits):
-    found = top_predictions(logits, k=6)
-    for row, values in enumerate(logits.exp()):
+    found = top_predictions(logits.requires_grad_(), LABELS, k=6, class_names=range(6))
+    for row, values in enumerate(logits.detach().exp()):
         probabilities = (values / values.sum()).tolist()
         best = sorted(range(6), key=lambda c: -probabilities[c])
         assert found.classes[row].tolist() == best
@@ -52,24 +52,14 @@ def test_right_and_wrong_share_all_rows_the_surest_first(logits):
     for rows in (found.right, found.wrong):
         assert (np.diff(found.probabilities[rows, 0]) <= 0).all()
     part = found.subset(found.wrong[:3])
-    assert len(part) == len(part.wrong) == min(3, len(found.wrong))
+    assert len(part.classes) == len(part.wrong) == min(3, len(found.wrong))
     assert part.class_names == tuple("abcdef")
 
 
-def test_nobody_judges_without_labels():
-    with pytest.raises(DataError, match="give labels"):
-        _ = top_predictions(torch.zeros(2, 3)).wrong
-
-
 @pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"logits": torch.zeros(3)}, r"\(n_images, n_classes\).*got \(3,\)"),
-        ({"k": 4}, "k=4"),
-        ({"labels": [0]}, r"2 images.*\(1,\)"),
-        ({"class_names": ["a"]}, "and 1"),
-    ],
+    ("labels", "names", "words"),
+    [([0], "abc", "1 labels and 3 names"), ([0, 1], "a", "2 labels and 1 names")],
 )
-def test_what_does_not_fit_is_named(settings, words):
-    with pytest.raises(ShapeError, match=words):
-        top_predictions(**({"logits": torch.zeros(2, 3)} | settings))
+def test_what_does_not_fit_is_named(labels, names, words):
+    with pytest.raises(ShapeError, match=rf"got \(2, 3\), {words}"):
+        top_predictions(torch.zeros(2, 3), labels, k=1, class_names=names)
