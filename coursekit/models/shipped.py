@@ -11,6 +11,7 @@ from typing import Any
 from timm.layers import create_classifier
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from coursekit.assets import data_folder
 from coursekit.models.blocks import BasicBlock
@@ -27,6 +28,10 @@ class SmallResNet(nn.Module):
         Logits; 0 leaves the head out, so that the net gives embeddings.
     in_chans : int, default=3
         Channels of the images.
+    global_pool : str, default="avg"
+        How maps are pooled before the head, in timm's words.
+    drop_rate : float, default=0.0
+        Dropout before the head.
     stem_width : int, default=24
         Filters of the first convolution, 5 x 5 with stride 2.
     widths : sequence of int, default=(32, 64, 112)
@@ -45,11 +50,13 @@ class SmallResNet(nn.Module):
         self,
         num_classes: int = 18,
         in_chans: int = 3,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
         stem_width: int = 24,
         widths: Sequence[int] = (32, 64, 112),
     ) -> None:
         super().__init__()
-        self.in_chans = in_chans
+        self.in_chans, self.drop_rate = in_chans, drop_rate
         self.num_features = self.head_hidden_size = widths[-1]
         self.stem = _Stem(in_chans, stem_width)
         sizes = [stem_width, *widths]
@@ -61,7 +68,7 @@ class SmallResNet(nn.Module):
             {"num_chs": n_channels, "reduction": 2 ** (number + 1), "module": name}
             for number, (n_channels, name) in enumerate(zip(sizes, names, strict=True))
         ]
-        self.reset_classifier(num_classes)
+        self.reset_classifier(num_classes, global_pool)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -87,7 +94,7 @@ class SmallResNet(nn.Module):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return logits of maps from `forward_features`, or what feeds the head."""
-        x = self.global_pool(x)
+        x = F.dropout(self.global_pool(x), p=self.drop_rate, training=self.training)
         return x if pre_logits else self.fc(x)
 
     def forward_intermediates(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -205,4 +205,6 @@ def test_a_parametrized_layer_and_attention_are_layers_and_their_insides_are_non
     with record_activations(model) as recorded:
         model(torch.ones(1, 3, 4))
     assert {"0", "1.self_attn"} <= recorded.keys()
-    assert not [name for name in recorded if "parametrizations" in name or "out_proj" in name]
+    assert not [
+        name for name in recorded if "parametrizations" in name or "out_proj" in name
+    ]
