@@ -27,13 +27,7 @@ class Rules(NamedTuple):
 
 
 def read_rules(cell: Mapping[str, Any], *, where: str = "a cell") -> Rules:
-    """Return what the tags of a code cell say, or raise `NotebookError`.
-
-    Examples
-    --------
-    >>> read_rules({"source": "1", "metadata": {"tags": ["nbtest:costs"]}}).costs
-    True
-    """
+    """Return what the tags of a code cell say, or raise `NotebookError`."""
     tags = cell["metadata"].get("tags", [])
     unknown = [tag for tag in tags if re.match("nbtest(?!:costs$)", tag)]
     unknown += _COMMENT.findall(cell["source"])
@@ -77,13 +71,7 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def hash_source(source: str) -> str:
-    r"""Return the sha256 of what a cell executes; blanks at the ends of lines do not count.
-
-    Examples
-    --------
-    >>> hash_source("1 + 1") == hash_source("\n1 + 1  ")
-    True
-    """
+    """Return the sha256 of what a cell executes; blanks at the ends of lines do not count."""
     lines = [line.rstrip() for line in source.splitlines()]
     return sha256("\n".join(lines).strip("\n").encode()).hexdigest()
 

@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 
 from coursekit.nbtest.shown import Number, Part, show_outputs
 
-ITEMS = 200
-"""Size of the set that a lesson counts accuracies on, where its metadata do not say it."""
-
+ITEMS = 200  # that a lesson counts accuracies on, where its metadata do not say it
 _RTOL = 1e-4  # of a decimal number in a notebook that was never measured
 _MOST_PLACES, _MOST_LINES = 8, 24  # told of one cell
 _SIDE, _PARTS, _LOCAL = 128, 8, 5.0  # see `difference_of_pictures`
@@ -26,19 +24,14 @@ _SIDE, _PARTS, _LOCAL = 128, 8, 5.0  # see `difference_of_pictures`
 class Measured(NamedTuple):
     """What is known of the numbers of one cell, from several runs of its notebook."""
 
-    is_known: bool = False
-    """False in a draft: then decimal numbers may differ by 1e-4 of their size."""
-    trains: bool = False
-    """Whether the cell ran an optimizer, or shows what one decided."""
+    is_known: bool = False  # else it is a draft: decimals may differ by 1e-4 of their size
+    trains: bool = False  # it ran an optimizer, or shows what one decided
+    # How far a number moved, below and above the stored value, by its place among all
+    # numbers of the cell; None where it is a time or a size that nobody compares.
     ranges: Mapping[int, tuple[float, float] | None] = {}
-    """How far a number moved, below and above the stored value, by its place among all
-    numbers of the cell; None where it is a time or a size that nobody compares."""
-    costs: bool = False
-    """Whether no time and no size in bytes is compared."""
-    items: int = ITEMS
-    """Size of the set that accuracies are counted on."""
-    widen: int = 1
-    """2 on another architecture than that of the measured runs."""
+    costs: bool = False  # no time and no size in bytes is compared
+    items: int = ITEMS  # size of the set that accuracies are counted on
+    widen: int = 1  # 2 on another architecture than that of the measured runs
 
     def allowed(self, number: Number, place: int) -> tuple[float, float] | None:
         """Return how far below and above its stored value a number may be."""

@@ -46,9 +46,8 @@ def pytest_collect_file(  # noqa: D103
 ) -> Generator[None, Any, Any]:
     found = yield
     is_ours = getattr(parent.config.option, "nbval", False) and file_path.suffix == ".ipynb"
-    return (
-        [NotebookFile.from_parent(parent, path=file_path)] if found and is_ours else found
-    )
+    ours = NotebookFile.from_parent
+    return [ours(parent, path=file_path)] if found and is_ours else found
 
 
 class CellError(Exception):
@@ -105,11 +104,9 @@ class NotebookCell(pytest.Item):
     """The test of one code cell."""
 
     cell: Any = None
-    index = 0
-    """Among all cells of the notebook."""
+    index = 0  # among all cells of the notebook
     rules: Any = None
-    problem = ""
-    """Why what is stored cannot be right."""
+    problem = ""  # why what is stored cannot be right
 
     def runtest(self) -> None:
         """Execute the cell and compare what it shows with what is stored."""

@@ -19,6 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from coursekit.errors import NotebookError
+from coursekit.nbtest import shown
 from coursekit.nbtest.cells import (
     Rules,
     code_cells,
@@ -29,15 +30,7 @@ from coursekit.nbtest.cells import (
 )
 from coursekit.nbtest.compare import Measured, compare_cell, difference_of_pictures
 from coursekit.nbtest.run import NotebookRun
-from coursekit.nbtest.shown import (
-    ANSI,
-    WIDGET_MIME,
-    Number,
-    Part,
-    is_progress_bar,
-    show_outputs,
-    without_progress_bars,
-)
+from coursekit.nbtest.shown import Number, Part, show_outputs
 
 _LARGEST = 600_000  # bytes of one output
 _MOST_RANGES = 20_000  # bytes of a lesson's ranges
@@ -53,13 +46,11 @@ _ACCURACY = re.compile(r"(?i)accura|correct|right|recall|top-\d")
 class CellMeasure(NamedTuple):
     """What several runs say of one cell."""
 
-    ranges: dict[str, str]
-    """As they are stored: places to two deviations from the reference, or ``any``."""
+    ranges: dict[str, str]  # places to two deviations from the reference, or "any"
     refusals: list[str]
     n_numbers: int = 0
     n_moved: int = 0
-    widest: float = 0.0
-    """Of the printed numbers that moved, relative to their size."""
+    widest: float = 0.0  # of the printed numbers that moved, relative to their size
 
 
 def combine(
@@ -76,8 +67,8 @@ def combine(
         if told:
             both = f"the reference (stored) and {machine!r} (fresh)"
             return CellMeasure({}, [f"Its words differ between {both}.", *told])
-    shown = [show_outputs(outputs) for outputs in runs.values()]
-    parts = [[part for out in outputs.values() for part in out.parts] for outputs in shown]
+    outputs = [show_outputs(outputs).values() for outputs in runs.values()]
+    parts = [[part for out in of_run for part in out.parts] for of_run in outputs]
     ranges: dict[str, str] = {}
     refusals: list[str] = []
     place = n_moved = 0
@@ -265,17 +256,17 @@ def _tidy(notebook: NotebookNode) -> NotebookNode:
         cell.execution_count = count
         for output in cell.outputs:
             if output.get("name") == "stderr":
-                output.text = without_progress_bars(output.text)
+                output.text = shown.without_progress_bars(output.text)
             if output.output_type == "execute_result":
                 output.execution_count = count
             if output.output_type == "error":
-                trace = (ANSI.sub("", line) for line in output.traceback)
+                trace = (shown.ANSI.sub("", line) for line in output.traceback)
                 output.traceback = [_FOLDER.sub("", line) for line in trace]
-        cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
+        cell.outputs = [out for out in cell.outputs if not shown.is_progress_bar(out)]
         for output in cell.outputs:
-            output.get("data", {}).pop(WIDGET_MIME, None)
-        shown = (o for o in cell.outputs if o.get("text", "-") and o.get("data", "-"))
-        cell.outputs = [*shown]
+            output.get("data", {}).pop(shown.WIDGET_MIME, None)
+        full = (o for o in cell.outputs if o.get("text", "-") and o.get("data", "-"))
+        cell.outputs = [*full]
     return book
 
 

@@ -31,12 +31,9 @@ _SILENT = logging.Logger("coursekit.nbtest", logging.CRITICAL + 1)  # failures a
 class CellFailure(NamedTuple):
     """What stopped a notebook, and where."""
 
-    cell: int | None
-    """Counted from 1 among the cells with code; None when no cell had started."""
-    error: str
-    """One line: the kind of error and its message."""
-    source_line: str = ""
-    """The line that failed; empty when it is not known."""
+    cell: int | None  # from 1 among the cells with code; None when no cell had started
+    error: str  # one line: the kind of error and its message
+    source_line: str = ""  # the line that failed, where it is known
     traceback: str = ""
 
 
@@ -48,11 +45,9 @@ class NotebookRun:
     n_cells: int
     n_done: int = 0
     seconds: float = 0.0
-    peak_bytes: int | None = None
-    """Largest resident memory of the kernel; None where it was not measured."""
+    peak_bytes: int | None = None  # largest resident memory of the kernel, where measured
     failure: CellFailure | None = None
-    trained: frozenset[int] = frozenset()
-    """Numbers of the cells that ran an optimizer, where they were watched."""
+    trained: frozenset[int] = frozenset()  # cells that ran an optimizer, where watched
 
 
 class NotebookSession:
@@ -117,8 +112,9 @@ class NotebookSession:
             return CellFailure(number, words, lines[0].strip() if lines else "", trace)
         except CellTimeoutError:
             self.kill()
-            text = f"The cell took longer than {self.timeout:g} seconds."
-            return CellFailure(number, text)
+            return CellFailure(
+                number, f"The cell took longer than {self.timeout:g} seconds."
+            )
         except DeadKernelError:
             code = self._process.poll()
             if code is None:  # Ctrl-C, as nbclient sees it

@@ -21,15 +21,11 @@ class Number(NamedTuple):
 
     text: str
     value: float
-    unit: float
-    """Of the last digit that is printed; of a drawn number, what nobody would see."""
-    kind: str
-    """``"integer"``, ``"decimal"``, ``"drawn"`` or ``"picture"``."""
+    unit: float  # of the last digit that is printed; of a drawn one, what nobody would see
+    kind: str  # "integer", "decimal", "drawn" or "picture"
     is_percent: bool = False
-    is_cost: bool = False
-    """Whether its unit, column or axis says that it is a time or a size in bytes."""
-    where: str = ""
-    """The head of its column."""
+    is_cost: bool = False  # unit, column or axis say that it is a time or a size in bytes
+    where: str = ""  # the head of its column
 
 
 class Part(NamedTuple):
@@ -37,11 +33,9 @@ class Part(NamedTuple):
 
     where: str
     text: str
-    words: tuple[str, ...] = ()
-    """With a ``#`` for each number."""
+    words: tuple[str, ...] = ()  # with a "#" for each number
     numbers: tuple[Number, ...] = ()
-    picture: str = ""
-    """In base64, where there is nothing else to compare."""
+    picture: str = ""  # in base64, where there is nothing else to compare
 
 
 class Output(NamedTuple):
@@ -228,11 +222,12 @@ def _data_parts(mime: str, content: Any) -> Iterator[Part]:
 
 _MEMBERS = ("axes", "lines", "bars", "patches", "points", "images")
 _PIXELS = ("grid", "contrast")
-_DRAWN = (
-    *("x_limits", "y_limits", "x", "y", "values", "at", "base", "heights", "extent"),
-    *("scale", "box", "texts_at", *_PIXELS),
-)
 _FOLLOW = ("x_limits", "y_limits", "texts_at")  # the other numbers, with some margin
+_DRAWN = {
+    *["x", "y", "values", "at", "base", "heights", "extent", "scale", "box"],
+    *_FOLLOW,
+    *_PIXELS,
+}
 _ALONG = {"x": ("x_limits", "x", "at"), "y": ("y_limits", "y", "base", "heights")}
 
 
@@ -253,11 +248,10 @@ def _figure_parts(record: Mapping, where: str, head: str, axes: Mapping) -> Iter
         said = next((labels[axis] for axis, names in _ALONG.items() if field in names), "")
         # Stacked panels share a label; what stands at a place is along both axes.
         said = said or f"{labels['x']} {labels['y']}"
-        if field not in {*_DRAWN, "texts"}:
-            said = head
         if field in _DRAWN:
             yield _drawn_part(field, str(content), f"{where}, {field}", said)
         else:
+            said = said if field == "texts" else head
             yield text_part(str(content), f"{where}, {field}", head=said or " ")
 
 
@@ -265,13 +259,12 @@ def _drawn_part(field: str, text: str, where: str, head: str) -> Part:
     size, _, cells = text.rpartition(": ")
     values = [float(word) for word in cells.split() if word != "/"]
     largest = max((abs(v) for v in values if abs(v) < float("inf")), default=0.0)
-    numbers = []
-    for value in values:
-        unit = 1e-4 * max(abs(value), 0.01 * largest)
-        if field in _FOLLOW:
-            unit = 2e-4 * largest
-        if field in _PIXELS:  # thousandths of a scale that has 255 steps
-            unit = 4.1
-        is_cost = says_cost(head)
-        numbers.append(Number(f"{value:g}", value, unit, "drawn", "%" in head, is_cost))
-    return Part(where, text, (size,), tuple(numbers))
+    units = [1e-4 * max(abs(value), 0.01 * largest) for value in values]
+    if field in _FOLLOW:
+        units = [2e-4 * largest] * len(values)
+    if field in _PIXELS:  # thousandths of a scale that has 255 steps
+        units = [4.1] * len(values)
+    says = "drawn", "%" in head, says_cost(head)
+    pairs = zip(values, units, strict=True)
+    numbers = tuple(Number(f"{value:g}", value, unit, *says) for value, unit in pairs)
+    return Part(where, text, (size,), numbers)
