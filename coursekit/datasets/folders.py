@@ -57,8 +57,8 @@ def load_folder(
     Returns
     -------
     ImageSet
-        With each image's relative path as the attribute ``"file"``. Files that are no images
-        by their names are left out.
+        With each image's relative path as the attribute ``"file"``. The card lists files
+        that were left out because they are no images by their names.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -70,12 +70,16 @@ def load_folder(
     pixels = _read_all(paths, folder, image_size=image_size, channels=channels)
     files = np.array([path.relative_to(folder).as_posix() for path in paths])
     lazy = LazyImages(partial(_read_or_say_why, channels=channels), paths)
+    others = sorted({*_visible_files(folder)} - {*paths})
+    card = f"Own images from {folder}; license: the owner's to say."
+    if others:
+        card += f" Left out, as no images: {', '.join(path.name for path in others[:5])}."
     return ImageSet(
         images=lazy if image_size is None else pixels,
         labels=labels,
         class_names=names,
         attributes={"file": files},
-        card=f"Own images from {folder}; license: the owner's to say.",
+        card=card,
     )
 
 
@@ -238,12 +242,8 @@ def _find_flat(folder: Path) -> tuple[list[Path], range, list[str]]:
     """Return the images in the order of their classes, their labels, and class names."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
-    images = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.name.lower().endswith(IMG_EXTENSIONS)
-        and all(map(_is_visible, path.relative_to(folder).parts))
-    ]
+    files = _visible_files(folder)
+    images = [path for path in files if path.name.lower().endswith(IMG_EXTENSIONS)]
     if not images:
         msg = f"{folder} and its sub-folders hold no images. Put some there."
         raise DataError(msg)
@@ -256,6 +256,14 @@ def _find_flat(folder: Path) -> tuple[list[Path], range, list[str]]:
     pairs = zip(names, places, strict=True)
     names = [f"{name} ({place})" if counts[name] > 1 else name for name, place in pairs]
     return images, range(len(images)), names
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    found = []
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = filter(_is_visible, folders)
+        found += [Path(where, name) for name in names if _is_visible(name)]
+    return sorted(found)
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -39,7 +39,8 @@ _FOLDER = re.compile(r"(?<![\w.:<])(?:[A-Z]:)?[\\/](?:[^\s\\/'\"<>]+[\\/])+")
 _KEPT = {"tags", "coursekit", "slideshow", "title", "authors"}
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 _WIDEST = 0.05  # of an accuracy: a claim that moves by more needs more seeds
-_CURVE = 8  # a longer series of drawn numbers gets one range
+# A longer series of drawn numbers gets one range: nine runs of one point do not show its tail.
+_CURVE = 3
 _ACCURACY = re.compile(r"(?i)accura|correct|right|recall|top-\d")
 
 

@@ -103,9 +103,12 @@ def test_hidden_files_are_not_seen_and_links_are_followed(pets, tmp_path):
         (pets / "cat" / name).write_bytes(b"junk")
     save(pets / ".ipynb_checkpoints" / "0.png")
     save(pets / "__MACOSX" / "0.png")
+    (pets / "dog" / "film.heic").write_bytes(b"heic")
     save(tmp_path / "elsewhere" / "eel.png")
     (pets / "eel").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    assert load_folder(pets).names == ["cat"] * 3 + ["dog"] * 3 + ["eel"]
+    found = load_folder(pets)
+    assert found.names == ["cat"] * 3 + ["dog"] * 3 + ["eel"]
+    assert found.card.endswith("Left out, as no images: film.heic.")
 
 
 def test_two_spellings_of_a_class_are_refused_and_one_is_composed(tmp_path):
