@@ -179,6 +179,10 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
         )
         raise ShapeError(msg)
     new = deepcopy(head).to(_head_layers(old)[0].weight)
+    if isinstance(old, nn.Conv2d) and isinstance(new, nn.Linear):  # as in SqueezeNet
+        linear, new = new, nn.Conv2d(n_features, n_classes, 1, bias=new.bias is not None)
+        new.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
+        new.bias = linear.bias
     if not _is_head_layer(new):
         layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
         new = _Head(OrderedDict(layers))

@@ -238,3 +238,11 @@ def test_groups_are_layers_with_their_normalization_and_blocks():
     assert names == ["conv1", "layer1.0", "layer2.0", "layer3.0", "linear"]
     names = [group.name for group in layer_groups(timm.create_model("coursekit_resnet8"))]
     assert names == ["stem", "stages.0", "stages.1", "stages.2", "fc"]
+
+
+def test_a_linear_head_becomes_a_convolution_where_the_model_has_one():
+    body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
+    model = nn.Sequential(body, nn.Conv2d(6, 9, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    head, images = nn.Linear(6, 2), torch.rand(4, 3, 8, 8)
+    expected = head(body(images).mean((2, 3)))
+    torch.testing.assert_close(put_head(model, head)(images), expected)
