@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from copy import deepcopy
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from torch import nn
@@ -179,14 +179,21 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
         )
         raise ShapeError(msg)
     new = deepcopy(head).to(_head_layers(old)[0].weight)
-    if isinstance(old, nn.Conv2d) and isinstance(new, nn.Linear):  # as in SqueezeNet
+    changed = deepcopy(model)
+    if isinstance(old, nn.Conv2d) and isinstance(new, nn.Linear):
+        # SqueezeNet averages over all places what comes out of a ReLU behind its head. Without
+        # the ReLU that is the head of the averaged features.
+        parent, _, own = name.rpartition(".")
+        around = changed.get_submodule(parent)
+        following = dict(pairwise(dict(around.named_children()))).get(own)
+        if following and isinstance(getattr(around, following), nn.ReLU):
+            setattr(around, following, nn.Identity())
         linear, new = new, nn.Conv2d(n_features, n_classes, 1, bias=new.bias is not None)
         new.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
         new.bias = linear.bias
     if not _is_head_layer(new):
         layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
         new = _Head(OrderedDict(layers))
-    changed = deepcopy(model)
     _tell_n_classes(changed, name, n_before, n_classes)
     return _with_part(changed, name, new.train(old.training))
 

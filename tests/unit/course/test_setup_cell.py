@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[3]
 
 _ASK_FOR_DATA = """
 from coursekit.assets import data_folder, notebooks_folder
-from coursekit.course import dataset, find_lessons
+from coursekit.course import dataset
+from coursekit.course.lessons import find_lessons
 import coursekit, torch
 
 print(coursekit.__file__)

@@ -242,7 +242,8 @@ def test_groups_are_layers_with_their_normalization_and_blocks():
 
 def test_a_linear_head_becomes_a_convolution_where_the_model_has_one():
     body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
-    model = nn.Sequential(body, nn.Conv2d(6, 9, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    layers = nn.Conv2d(6, 9, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    model = nn.Sequential(body, *layers)
     head, images = nn.Linear(6, 2), torch.rand(4, 3, 8, 8)
     expected = head(body(images).mean((2, 3)))
     torch.testing.assert_close(put_head(model, head)(images), expected)
