@@ -175,7 +175,7 @@ def _read(path: Path, model: nn.Module) -> dict[str, Tensor]:
     if not _is_torchscript(path):
         return read_state(path)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated")
         state = torch.jit.load(path, map_location="cpu").state_dict()
     wanted = model.state_dict()  # OpenAI's programs hold three numbers more
     return {name: value for name, value in state.items() if name in wanted}
