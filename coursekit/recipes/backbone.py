@@ -6,7 +6,7 @@ never land cover, never an unseen shape.
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,6 +25,8 @@ from coursekit.datasets import (
     HELD_OUT_PAIRS,
     SIZES,
     SOURCE_SHAPES,
+    ImageSet,
+    Loader,
     make_loader,
     make_shapes,
 )
@@ -126,7 +128,7 @@ def train_backbone(folder: Path, *, recipe: BackboneRecipe) -> ShippedModel:
 def fit_recipe(
     model: nn.Module,
     groups: list[dict],
-    loader: Any,
+    loader: Loader,
     recipe: BackboneRecipe,
     **options: Any,
 ) -> tuple[Trainer, History]:
@@ -144,23 +146,45 @@ def fit_recipe(
         return trainer, trainer.fit(loader, n_epochs=recipe.n_epochs)
 
 
-def _loader(n_images: int, start: int, recipe: BackboneRecipe, *, is_training: bool):
-    world = make_shapes(
+def _loader(
+    n_images: int, start: int, recipe: BackboneRecipe, *, is_training: bool
+) -> Loader:
+    pictures = make_shapes(
         n_images, seed=recipe.seed, start=start, exclude_pairs=HELD_OUT_PAIRS
     )
-    answers = [
-        torch.tensor([names.index(name) for name in world.attributes[what]])
-        for what, names in _ANSWERS.items()
-    ]
-    normalize = v2.Normalize([0.5] * 3, [0.25] * 3)
     turn = PerImage([RandomQuarterTurn(), v2.RandomHorizontalFlip()])
+    changes = [turn] if is_training else []
+    return picture_loader(pictures, _ANSWERS, recipe, changes, is_training=is_training)
+
+
+def attribute_numbers(pictures: ImageSet, kind: str, names: Sequence[str]) -> Tensor:
+    """Return for each picture the place of its attribute among `names`, int64."""
+    return torch.tensor([names.index(name) for name in pictures.attributes[kind]])
+
+
+def picture_loader(
+    pictures: ImageSet,
+    attributes: Mapping[str, Sequence[str]],
+    recipe: BackboneRecipe,
+    changes: Sequence[Callable] = (),
+    *,
+    is_training: bool = True,
+) -> Loader:
+    """Return batches of normalized pictures, and the numbers of their attributes.
+
+    `changes` come before the normalization. The numbers have a column for each attribute.
+    """
+    numbers = [attribute_numbers(pictures, *kind) for kind in attributes.items()]
     return make_loader(
-        (torch.from_numpy(world.images).permute(0, 3, 1, 2), torch.stack(answers, dim=1)),
+        (
+            torch.from_numpy(pictures.images).permute(0, 3, 1, 2),
+            torch.stack(numbers, dim=1),
+        ),
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         shuffle=is_training,
         drop_last=is_training,
-        transform=v2.Compose([turn, normalize]) if is_training else normalize,
+        transform=v2.Compose([*changes, v2.Normalize([0.5] * 3, [0.25] * 3)]),
     )
 
 

@@ -19,7 +19,6 @@ from open_clip.model import set_model_preprocess_cfg
 from open_clip.transform import PreprocessCfg
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from coursekit.datasets import (
     BACKGROUNDS,
@@ -29,7 +28,7 @@ from coursekit.datasets import (
     SOURCE_SHAPES,
     UNSEEN_SHAPES,
     ImageSet,
-    make_loader,
+    Loader,
     make_shapes,
 )
 from coursekit.datasets.shapes import caption_shape
@@ -42,8 +41,10 @@ from coursekit.features import (
 from coursekit.recipes.backbone import (
     BackboneRecipe,
     ShippedModel,
+    attribute_numbers,
     command_of,
     fit_recipe,
+    picture_loader,
     write_shipped,
 )
 from coursekit.seeds import derive_seed, seeded
@@ -245,25 +246,12 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
     ]
 
 
-def _loader(recipe: ClipRecipe):
-    world = make_shapes(
-        recipe.n_images,
-        seed=recipe.seed,
-        shapes=ATTRIBUTES["shape"],
-        exclude_pairs=HELD_OUT_PAIRS,
+def _loader(recipe: ClipRecipe) -> Loader:
+    shapes = ATTRIBUTES["shape"]
+    pictures = make_shapes(
+        recipe.n_images, seed=recipe.seed, shapes=shapes, exclude_pairs=HELD_OUT_PAIRS
     )
-    numbers = [
-        torch.tensor([names.index(name) for name in world.attributes[what]])
-        for what, names in ATTRIBUTES.items()
-    ]
-    return make_loader(
-        (torch.from_numpy(world.images).permute(0, 3, 1, 2), torch.stack(numbers, dim=1)),
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        shuffle=True,
-        drop_last=True,
-        transform=v2.Normalize([0.5] * 3, [0.25] * 3),
-    )
+    return picture_loader(pictures, ATTRIBUTES, recipe)
 
 
 class _CaptionLoss:
@@ -392,7 +380,7 @@ def measure_clip(
             kind = what.removesuffix("s")
             names = ATTRIBUTES[kind]
             weights = zero_shot_classifier(model, tokenizer, names, prompts=prompt).cpu()
-            truth = torch.tensor([names.index(name) for name in images.attributes[kind]])
+            truth = attribute_numbers(images, kind, names)
             found = (embedded.embeddings @ weights).argmax(dim=1) == truth
             reached[f"{what} of {pairs} pairs"] = float(found.float().mean())
         texts = embed_texts(model, tokenizer, images.captions[:_N_RETRIEVED]).cpu()
