@@ -178,24 +178,43 @@ def put_head(model: nn.Module, head: nn.Module) -> nn.Module:
             f"{type(model).__name__} is given {n_given}. Embed with this model first."
         )
         raise ShapeError(msg)
-    new = deepcopy(head).to(_head_layers(old)[0].weight)
-    changed = deepcopy(model)
-    if isinstance(old, nn.Conv2d) and isinstance(new, nn.Linear):
-        # SqueezeNet averages over all places what comes out of a ReLU behind its head. Without
-        # the ReLU that is the head of the averaged features.
-        parent, _, own = name.rpartition(".")
-        around = changed.get_submodule(parent)
-        following = dict(pairwise(dict(around.named_children()))).get(own)
-        if following and isinstance(getattr(around, following), nn.ReLU):
-            setattr(around, following, nn.Identity())
-        linear, new = new, nn.Conv2d(n_features, n_classes, 1, bias=new.bias is not None)
-        new.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
-        new.bias = linear.bias
+    first = _head_layers(old)[0]
+    changed, new = deepcopy(model), deepcopy(head).to(first.weight)
+    if not isinstance(first, nn.Linear):
+        new = _as_convolutions(new, type(first))
+        changed = _without_relu_behind(changed, name)
     if not _is_head_layer(new):
         layers = new.named_children() if type(new) is nn.Sequential else [("fitted", new)]
         new = _Head(OrderedDict(layers))
     _tell_n_classes(changed, name, n_before, n_classes)
     return _with_part(changed, name, new.train(old.training))
+
+
+def _as_convolutions(head: nn.Module, kind: type) -> nn.Module:
+    """Return `head` with a 1x1 convolution in the place of each of its linear layers."""
+    for name, layer in list(head.named_modules()):
+        if isinstance(layer, nn.Linear):
+            sizes = layer.in_features, layer.out_features, 1
+            # Nothing is drawn for it.
+            new = nn.utils.skip_init(kind, *sizes, bias=layer.bias is not None)
+            new.weight = nn.Parameter(layer.weight.detach().reshape(new.weight.shape))
+            new.bias = layer.bias
+            head = _with_part(head, name, new)
+    return head
+
+
+def _without_relu_behind(model: nn.Module, name: str) -> nn.Module:
+    """Take off the ReLU behind the head `name`.
+
+    SqueezeNet averages over all places what comes out of it: without it, that is the head of
+    the averaged features.
+    """
+    parent, _, own = name.rpartition(".")
+    behind = dict(pairwise(dict(model.get_submodule(parent).named_children()))).get(own)
+    other = f"{parent}.{behind}".strip(".")
+    if behind and isinstance(model.get_submodule(other), nn.ReLU):
+        return _with_part(model, other, nn.Identity())
+    return model
 
 
 def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:

@@ -240,10 +240,18 @@ def test_groups_are_layers_with_their_normalization_and_blocks():
     assert names == ["stem", "stages.0", "stages.1", "stages.2", "fc"]
 
 
-def test_a_linear_head_becomes_a_convolution_where_the_model_has_one():
+@pytest.mark.parametrize("hidden", [(), (4,)])
+def test_a_linear_head_becomes_a_convolution_where_the_model_has_one(hidden):
     body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
     layers = nn.Conv2d(6, 9, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     model = nn.Sequential(body, *layers)
-    head, images = nn.Linear(6, 2), torch.rand(4, 3, 8, 8)
-    expected = head(body(images).mean((2, 3)))
+    pairs = itertools.pairwise((6, *hidden, 2))
+    head, images = (
+        nn.Sequential(*[nn.Linear(*pair) for pair in pairs]),
+        torch.rand(4, 3, 8, 8),
+    )
+    head = head if hidden else head[0]
+    expected, state = head(body(images).mean((2, 3))), torch.get_rng_state()
     torch.testing.assert_close(put_head(model, head)(images), expected)
+    assert torch.equal(torch.get_rng_state(), state), "nothing is drawn"
+    assert isinstance(model[2], nn.ReLU), "the model stays as it is"
