@@ -1,9 +1,12 @@
-"""Exceptions that coursekit raises on purpose.
+"""Exceptions that coursekit raises on purpose, and a guess at what was meant.
 
-Each derives from `CourseError` and from the builtin a Python user expects, so either can
+Each exception derives from `CourseError` and from the builtin a Python user expects, so either can
 be caught. Nothing here knows why an error happens: the message says that, with the rule,
 what was given, and what to do.
 """
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 __all__ = [
     "AssetError",
@@ -15,6 +18,18 @@ __all__ = [
     "ShapeError",
     "TrainingError",
 ]
+
+
+def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Return `` Did you mean 'x'?`` of the known word that is nearest; nothing if none is.
+
+    Examples
+    --------
+    >>> did_you_mean("objcts", ["digits", "objects"])
+    " Did you mean 'objects'?"
+    """
+    near = get_close_matches(word, known, n=1, cutoff=cutoff)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 class CourseError(Exception):

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option, Typer
 
 from coursekit import __version__
-from coursekit.errors import AssetError, CourseError, SettingsError
+from coursekit.errors import AssetError, CourseError, SettingsError, did_you_mean
 
 
 def _exit(code: int | None, **_: object) -> None:
@@ -235,7 +234,7 @@ def fetch(roles: _Roles = None, all_: _All = False) -> int:
     for role in roles or []:
         if role not in words:
             names = ", ".join(dict.fromkeys(asset.role for asset in known))
-            guess = _did_you_mean(role, words)
+            guess = did_you_mean(role, words)
             msg = f"There is nothing to fetch for {role!r}.{guess} Roles: {names}."
             raise SettingsError(msg)
     chosen = [asset for asset in known if all_ or {asset.role, asset.name} & {*roles}]
@@ -257,11 +256,6 @@ def fetch(roles: _Roles = None, all_: _All = False) -> int:
     return int(n_there < len(chosen))
 
 
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
 @_app.command()
 def train(
     name: _Recipe,
@@ -279,7 +273,7 @@ def train(
         "clip": (clip.ClipRecipe, clip.train_clip),
     }
     if name not in known:
-        guess = _did_you_mean(name, list(known))
+        guess = did_you_mean(name, known)
         msg = f"There is no recipe {name!r}.{guess} There are: {', '.join(known)}."
         raise SettingsError(msg)
     make_recipe, train_anew = known[name]

@@ -8,7 +8,6 @@ files instead of both. Data sets and models need torch, so they are imported whe
 import os
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +20,7 @@ from coursekit.assets import (
     role_variable,
     set_role_path,
 )
-from coursekit.errors import CourseError, RoleError, SettingsError
+from coursekit.errors import CourseError, RoleError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -181,8 +180,7 @@ def _find(role: str, table: Mapping[str, Role]) -> Role:
         return table[role]
     kind = {id(ROLES): " for data", id(MODEL_ROLES): " for a model"}.get(id(table), "")
     spelled = str(role).lower().replace("_", "-").replace(" ", "-")
-    close = get_close_matches(spelled, [*ROLES, *MODEL_ROLES], n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(spelled, [*ROLES, *MODEL_ROLES], cutoff=0.5)
     if role in ROLES:
         hint = f" It is a role for data: course.dataset({role!r})."
     elif role in MODEL_ROLES:
@@ -337,9 +335,7 @@ def _own_model(path: Path, *, is_timm: bool = False) -> "nn.Module":
 
     name, file = _split(path)
     if name and not is_timm and name not in list_models():
-        close = get_close_matches(name, list_models(), n=1)
-        guess = f" Did you mean {close[0]!r}?" if close else ""
-        msg = f"torchvision has no classifier {name!r}.{guess}"
+        msg = f"torchvision has no classifier {name!r}.{did_you_mean(name, list_models())}"
         raise SettingsError(msg)
     return _build(name, file, is_timm=is_timm)
 
