@@ -20,8 +20,7 @@ from rich.table import Table
 from coursekit.cli.notebooks import Task, add_row, run_tasks, show_failure, write_whole
 from coursekit.course.lessons import find_lesson
 from coursekit.errors import DataError, SettingsError
-
-_WIDGET = "application/vnd.jupyter.widget-view+json"
+from coursekit.nbtest.shown import WIDGET_MIME
 
 _TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
@@ -91,7 +90,7 @@ def to_page(notebook: NotebookNode, *, title: str) -> str:
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
         outputs = cell.get("outputs", [])
-        outputs[:] = [out for out in outputs if _WIDGET not in out.get("data", {})]
+        outputs[:] = [out for out in outputs if WIDGET_MIME not in out.get("data", {})]
     exporter = HTMLExporter(raw_template=_TEMPLATE)
     resources = {"metadata": {"name": title}}
     return exporter.from_notebook_node(page, resources=resources)[0]
