@@ -20,6 +20,7 @@ from coursekit.datasets import ImageSet, make_loader
 from coursekit.devices import choose_device
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.models import find_head
+from coursekit.training.trainer import kept_modes
 
 __all__ = ["Embeddings", "embed"]
 
@@ -144,11 +145,10 @@ def embed(
         )
     else:
         handle = part.register_forward_hook(lambda *given: taken.append(_pool(given[-1])))
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     bar = tqdm(batches, desc="embedding", unit="batch", disable=not progress_bar)
     try:
-        with torch.inference_mode():
+        with kept_modes(model), torch.inference_mode():
+            model.eval()
             for batch in bar:
                 inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
                 labels += others[:1]
@@ -165,8 +165,6 @@ def embed(
                     rows.append(taken.pop().cpu())
     finally:
         handle.remove()
-        for module, was_training in modes.items():
-            module.training = was_training
     with torch.inference_mode(False):  # so that gradients may go through what uses them
         whole = torch.cat(rows)
         found = torch.cat(labels).cpu() if labels else None

@@ -524,11 +524,12 @@ def _survive(attempt: Callable[[int], Trial], size: int) -> Trial:
 
 def _measure_step(model: nn.Module, shape: Sequence[int], device: torch.device) -> int:
     """Make one training step without an update; return the peak of what was allocated."""
+    from coursekit.training.trainer import kept_modes  # accelerate's import takes a second
+
     parameters = [p for p in model.parameters() if p.requires_grad]
-    modes = {module: module.training for module in model.modules()}
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     try:
-        with torch.random.fork_rng([device]), torch.enable_grad():
+        with kept_modes(model), torch.random.fork_rng([device]), torch.enable_grad():
             model.train()
             torch.cuda.reset_peak_memory_stats(device)
             output = model(
@@ -540,8 +541,6 @@ def _measure_step(model: nn.Module, shape: Sequence[int], device: torch.device) 
             torch.cuda.synchronize(device)
             return torch.cuda.max_memory_allocated(device)
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         with torch.no_grad():
             for buffer, values in buffers:
                 buffer.copy_(values)

@@ -160,7 +160,7 @@ class Trainer:
             desc="training",
             disable=not (self.settings.progress_bar and self.accelerator.is_main_process),
         )
-        with _kept_modes(self.model), bar:
+        with kept_modes(self.model), bar:
             try:
                 self._tell("on_fit_begin", n_epochs=n_epochs)
                 if saved:
@@ -398,7 +398,7 @@ def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
 
 
 @contextmanager
-def _kept_modes(model: nn.Module) -> Iterator[None]:
+def kept_modes(model: nn.Module) -> Iterator[None]:
     """Run a block, then put every module back into training or evaluation mode."""
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -413,7 +413,7 @@ def _inference(model: nn.Module) -> Iterator[None]:
     """Run a block in evaluation mode, without gradients, and leave no trace of it."""
     states = get_random_states()
     try:
-        with _kept_modes(model), torch.inference_mode():
+        with kept_modes(model), torch.inference_mode():
             model.eval()
             yield
     finally:
@@ -427,7 +427,7 @@ def _choose_layout(model: nn.Module, images: Tensor) -> torch.memory_format:
     """
     if not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
         return torch.contiguous_format
-    with _kept_modes(model), torch.no_grad():
+    with kept_modes(model), torch.no_grad():
         model.eval()
         try:
             model(_as_channels_last(images[:1]))
