@@ -123,11 +123,23 @@ class _Stem(nn.Module):
         return self.relu(self.bn(self.conv(x)))
 
 
-_SHAPES = {"input_size": (3, 32, 32), "pool_size": (2, 2), "crop_pct": 1.0}
-_SHAPES |= {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "interpolation": "bilinear"}
-_SHAPES |= {"num_classes": 18, "first_conv": "stem.conv", "classifier": "fc"}
-_SHAPES |= {"file": str(data_folder() / WEIGHTS), "license": "cc-by-4.0"}
-default_cfgs = generate_default_cfgs({"coursekit_resnet8.shapes": _SHAPES})
+default_cfgs = generate_default_cfgs(
+    {
+        "coursekit_resnet8.shapes": {
+            "file": str(data_folder() / WEIGHTS),
+            "num_classes": 18,
+            "input_size": (3, 32, 32),
+            "pool_size": (2, 2),
+            "crop_pct": 1.0,
+            "interpolation": "bilinear",
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.25, 0.25, 0.25),
+            "first_conv": "stem.conv",
+            "classifier": "fc",
+            "license": "cc-by-4.0",
+        },
+    }
+)
 
 
 @register_model
