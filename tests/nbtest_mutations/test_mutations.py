@@ -209,10 +209,7 @@ MACHINES = {
     "four threads": ("OMP_NUM_THREADS=4", "OPENBLAS_NUM_THREADS=4"),
     "ATen without vectors": ("ATEN_CPU_CAPABILITY=default",),
     "ATen with AVX2": ("ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=ALL"),
-    "oneDNN with AVX2, ATen without": (
-        "ONEDNN_MAX_CPU_ISA=AVX2",
-        "ATEN_CPU_CAPABILITY=default",
-    ),
+    "oneDNN with AVX2, ATen without": ("ONEDNN_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY=default"),
     "oneDNN with SSE4.1": ("ONEDNN_MAX_CPU_ISA=SSE41",),
     "MKL the same everywhere": ("MKL_CBWR=COMPATIBLE",),
     "MKL as it likes": ("MKL_ENABLE_INSTRUCTIONS=AVX512", "OPENBLAS_CORETYPE=Nehalem"),
@@ -224,37 +221,23 @@ MACHINES = {
     "another language": ("LANG=de_DE.UTF-8", "LC_ALL=C.UTF-8"),
     "another time zone": ("TZ=Asia/Tokyo",),
     "another temporary folder": ("TMPDIR={folder}",),
-    "another home": (
-        "HOME={folder}",
-        "IPYTHONDIR={folder}/ipython",
-        "MPLCONFIGDIR={folder}",
-    ),
+    "another home": ("HOME={folder}", "IPYTHONDIR={folder}/ipython", "MPLCONFIGDIR={folder}"),
     "a later date": ("PYTHONSTARTUP={folder}/later.py",),
-}
+}  # fmt: skip
 
 STOPPING = {
     "an exception": ("1 + 1", "1 / 0", "ZeroDivisionError: division by zero"),
-    "a failing assertion": (
-        "assert True",
-        "assert 1 > 2, 'too few'",
-        "AssertionError: too few",
-    ),
+    "a failing assertion": ("assert True", "assert 1 > 2, 'too few'", "AssertionError: too few"),
     "a missing import": ("import math", "import no_such", "No module named 'no_such'"),
     "a name that is gone": ("y = 1", "y = gone", "NameError: name 'gone'"),
     "a syntax error": ("y = 1", "y = (1", "SyntaxError"),
     "an exit": ("y = 1", "import os; os._exit(0)", "The kernel died with exit code 0."),
-    "a cell that hangs": (
-        "y = 1",
-        "import time; time.sleep(99)",
-        "took longer than 3 seconds",
-    ),
-}
+    "a cell that hangs": ("y = 1", "import time; time.sleep(99)", "took longer than 3 seconds"),
+}  # fmt: skip
 if sys.platform != "win32":
-    STOPPING["a killed kernel"] = (
-        "y = 1",
-        "import os; os.kill(os.getpid(), 9)",
-        "The kernel died with exit code -9 (SIGKILL",
-    )
+    killed = "import os; os.kill(os.getpid(), 9)"
+    told = "The kernel died with exit code -9 (SIGKILL"
+    STOPPING["a killed kernel"] = ("y = 1", killed, told)
 
 
 @pytest.fixture(scope="module")
@@ -310,11 +293,8 @@ def try_mutants(tests_of, set_up, stored, mutants):
     """Return outcome and words of each mutant; its original must pass before and after."""
     cells = [cell_of(cell) for cell in set_up]
     for name, source in mutants.items():
-        cells += [
-            cell_of(stored[name]),
-            cell_of(stored[name], source),
-            cell_of(stored[name]),
-        ]
+        original = stored[name]
+        cells += [cell_of(original), cell_of(original, source), cell_of(original)]
     found = tests_of(cells)[len(set_up) :]
     assert len(found) == 3 * len(mutants)
     for place, name in enumerate(mutants):
@@ -397,21 +377,14 @@ def test_what_is_stored_wrongly_fails_with_the_command_that_mends_it(tests_of, r
     other[0]["data"]["image/png"] = store(".", [plot.replace("sin", "cos")])[0].outputs[0][
         "data"
     ]["image/png"]
+    twice, foreign = stored[1].outputs * 2, stored[0].outputs
     mutants = {
         "a cell that was never run": (edit(1, execution_count=None), 1, "never run"),
         "cells out of order": (edit(1, execution_count=9), 2, "out of order"),
         "an error that is stored": (edit(1, outputs=[error]), 1, "not expected: KeyError"),
         "outputs that were deleted": (edit(1, outputs=[]), 1, "An output is not stored: 6"),
-        "outputs that stand twice": (
-            edit(1, outputs=stored[1].outputs * 2),
-            1,
-            "is missing: 6",
-        ),
-        "outputs of another cell": (
-            edit(1, outputs=stored[0].outputs),
-            1,
-            "stored 5, fresh 6",
-        ),
+        "outputs that stand twice": (edit(1, outputs=twice), 1, "is missing: 6"),
+        "outputs of another cell": (edit(1, outputs=foreign), 1, "stored 5, fresh 6"),
         "another picture": (edit(3, outputs=other), 3, "stored a picture"),
         "outputs of an older source": (hashed(edit(1), stale=True), 1, "by another source"),
         "a cell newer than the outputs": (hashed(edit(1), new=True), 1, "before the cell"),

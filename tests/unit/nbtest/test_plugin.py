@@ -214,11 +214,6 @@ def test_a_range_in_the_metadata_is_what_is_allowed(notebooks, run):
     )
 
 
-def test_a_notebook_of_words_has_no_tests(notebooks, run):
-    notebooks.write(nbformat.v4.new_markdown_cell("# Only words"))
-    assert run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
-
-
 def test_outputs_that_were_never_made_or_out_of_order_fail(notebooks, run):
     value, error = notebooks.value, notebooks.error
     notebooks.write(
