@@ -58,25 +58,19 @@ def examine_machine() -> list[Finding]:
     nearest = next(parent for parent in (cache, *cache.parents) if parent.exists())
     is_writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     has_mirror = not isinstance(mirror, Path) or mirror.is_dir()
+    system = f"{platform.platform(terse=True)}, {os.cpu_count()} cores"
+    # A lesson's peak is under 2 GB, see the tests' budgets.
+    close = "" if free > 2e9 else "A lesson needs up to 2 GB: close other programs."
+    other_cache = (
+        "" if is_writable else "Set COURSEKIT_CACHE to a folder that you may write."
+    )
+    other_mirror = "" if has_mirror else "Set COURSEKIT_MIRROR to a folder that exists."
     found = [
         Finding("Python", f"{platform.python_version()} ({sys.executable})"),
-        Finding("system", f"{platform.platform(terse=True)}, {os.cpu_count()} cores"),
-        Finding(
-            "memory",
-            f"{decimal(total)}, of which {decimal(free)} free",
-            # A lesson's peak, see the tests' budgets.
-            "" if free > 2e9 else "A lesson needs up to 2 GB: close other programs.",
-        ),
-        Finding(
-            "cache",
-            f"{cache} ({'' if is_writable else 'not '}writable)",
-            "" if is_writable else "Set COURSEKIT_CACHE to a folder that you may write.",
-        ),
-        Finding(
-            "mirror",
-            f"{mirror or 'none'}{'' if has_mirror else ' (no such folder)'}",
-            "" if has_mirror else "Set COURSEKIT_MIRROR to a folder that exists.",
-        ),
+        Finding("system", system),
+        Finding("memory", f"{decimal(total)}, of which {decimal(free)} free", close),
+        Finding("cache", str(cache), other_cache),
+        Finding("mirror", str(mirror or "none"), other_mirror),
     ]
     looks = {
         "packages": _find_packages,

@@ -39,6 +39,14 @@ def prepare(images):
     return F.normalize(F.resize(images, [96, 96], antialias=True), MEAN, DEVIATION)
 
 
+def load_cifar(folder, part):
+    return load_cifar_files(folder / "cifar10_subset", part=part)
+
+
+def accuracy_of(head, part):
+    return head.accuracy(part)
+
+
 OPTIONS = {"transform": prepare, "device": "cpu", "progress_bar": False}
 
 
@@ -47,7 +55,7 @@ def test_a_residual_net_with_shared_weights_reaches_their_accuracy(real):
     saved = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model = build_residual(20, n_classes=10, seed=0).eval()
     model.load_state_dict({k.removeprefix("module."): v for k, v in saved.items()})
-    images, labels = load_cifar_files(real / "cifar10_subset", part="test").to_tensors()
+    images, labels = load_cifar(real, "test").to_tensors()
     with torch.inference_mode():
         guesses = model(F.normalize(images, MEAN, DEVIATION)).argmax(dim=1)
     assert (guesses == labels).double().mean() == pytest.approx(0.915, abs=0.002)
@@ -100,8 +108,7 @@ def net(real):
 @pytest.fixture(scope="module")
 def images(real):
     parts = (("train", 512), ("test", 128))
-    folder = real / "cifar10_subset"
-    return [load_cifar_files(folder, part=part).sample(n, seed=0) for part, n in parts]
+    return [load_cifar(real, part).sample(n, seed=0) for part, n in parts]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +139,7 @@ def test_embeddings_beat_pixels_and_late_layers_early_ones(net, images, embedded
         pixels.append(Embeddings(embeddings=values.flatten(1), labels=labels))
     ours = classify_by_neighbors(*embedded, k=5).accuracy
     assert ours >= classify_by_neighbors(*pixels, k=5).accuracy + 0.2
-    assert fit_head(embedded[0], seed=0).accuracy(embedded[1]) >= ours - 0.02
+    assert accuracy_of(fit_head(embedded[0], seed=0), embedded[1]) >= ours - 0.02
     early, late = (
         classify_by_neighbors(*(embed(net, p, layer=name, **OPTIONS) for p in images))
         for name in ("features.1", "features.18")
@@ -162,7 +169,7 @@ def test_a_head_on_frozen_features_tells_ants_from_bees(real, insects, name, lea
     preset = preset_from_config(config, task="insects")
     options = {"transform": preset.evaluation, "progress_bar": False}
     train, test = (embed(backbone, part, **options) for part in insects)
-    assert fit_head(train, n_epochs=50, seed=0).accuracy(test) >= least
+    assert accuracy_of(fit_head(train, n_epochs=50, seed=0), test) >= least
 
 
 def test_a_fitted_head_in_a_real_network_gives_the_logits_of_its_embeddings(real, insects):

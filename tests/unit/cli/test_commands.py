@@ -222,11 +222,12 @@ def test_one_command_sets_the_address_and_one_takes_it_out(call, here):
     assert code == 1
     assert "Clone the repository" in error
     settings = here / "pyproject.toml"
-    settings.write_text('[project]\nname = "coursekit"\n')
+    before = '[project]\nname = "coursekit"\n\n[project.urls]\n'
+    settings.write_text(before)
     (here / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
     (here / "notebooks").mkdir()
     assert call("address", "not an address")[0] == 2
-    assert settings.read_text() == '[project]\nname = "coursekit"\n'
+    assert settings.read_text() == before
     code, out = call("address", "https://github.com/you/fork")
     assert code == 0
     assert "Written: pyproject.toml" in out

@@ -38,8 +38,8 @@ def test_all_is_well_with_the_embedded_profile_here_and_nothing_is_written(visit
         ("ROLE_INSECTS", "nowhere", 1, ["not usable", "COURSEKIT_ROLE_INSECTS"]),
         ("PROFILE", "reel", 1, ["COURSEKIT_PROFILE must be one of"]),
         ("DEVICE", "cuda:99", 1, ["is not on this machine", "cannot be used yet"]),
-        ("MIRROR", "nowhere", 0, ["no such folder", "Set COURSEKIT_MIRROR"]),
-        ("CACHE", f"{__file__}/cache", 0, ["not writable", "Set COURSEKIT_CACHE"]),
+        ("MIRROR", "nowhere", 0, ["To mend mirror: Set COURSEKIT_MIRROR"]),
+        ("CACHE", f"{__file__}/cache", 0, ["To mend cache: Set COURSEKIT_CACHE"]),
     ],
 )
 def test_what_is_wrong_is_told_with_the_remedy(visit, setting, value, code, words):
