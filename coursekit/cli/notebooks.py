@@ -70,7 +70,10 @@ def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
         paths = [lesson.path for lesson in find_lessons()]
         paths += sorted((assets.notebooks_folder() / "solutions").glob("*.ipynb"))
     folders = {path: "solutions/" * (path.parent.name == "solutions") for path in paths}
-    return {f"{folder}{path.stem}": path for path, folder in folders.items()}
+    named = {f"{folder}{path.stem}": path for path, folder in folders.items()}
+    if len(named) < len(folders):
+        raise SettingsError("Two of the notebooks have one name: take one after the other.")
+    return named
 
 
 def embedded_settings() -> dict[str, str]:
@@ -277,7 +280,7 @@ def run_lessons(
     notebooks = choose_notebooks(names)
     targets = {name: output / f"{name}.ipynb" for name in notebooks}
     for name, target in targets.items():
-        if target.resolve() == notebooks[name]:
+        if target.resolve() == notebooks[name].resolve():
             said = f"would write over {target.name} itself. Choose another folder."
             raise SettingsError(f"--output {output} {said}")
         target.parent.mkdir(parents=True, exist_ok=True)

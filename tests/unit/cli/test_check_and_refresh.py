@@ -5,6 +5,7 @@ import pytest
 
 from coursekit.cli.notebooks import choose_notebooks, embedded_settings
 from coursekit.course.lessons import find_lessons
+from coursekit.errors import SettingsError
 
 
 def change(path, old, new):
@@ -126,11 +127,15 @@ def test_what_cannot_be_tested_is_told_before_anything_runs(call, here, write, c
     assert not (here / "ran").exists()
 
 
-def test_without_names_all_lessons_and_their_solutions_are_meant():
+def test_without_names_all_lessons_and_their_solutions_are_meant(here, write):
     chosen = choose_notebooks([])
     assert {lesson.name for lesson in find_lessons()} <= set(chosen)
     assert "solutions/01_convolutions" in chosen
     assert list(choose_notebooks(["01", "01_convolutions"])) == ["01_convolutions"]
+    (here / "b").mkdir()
+    paths = [str(write(name, "1")) for name in ("a.ipynb", "b/a.ipynb")]
+    with pytest.raises(SettingsError, match="Two of the notebooks have one name"):
+        choose_notebooks(paths)
 
 
 def test_several_machines_and_jobs_give_ranges_that_check_uses(call, here, write):

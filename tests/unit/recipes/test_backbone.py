@@ -111,21 +111,18 @@ def card_row(name):
     return re.search(rf"\| {name} \| (.*) \|", CARD.read_text(encoding="utf-8")).group(1)
 
 
-def test_the_shipped_file_is_small_and_the_one_of_its_card():
+def test_the_shipped_file_is_the_one_of_its_card_and_its_log():
     content = WEIGHTS.read_bytes()
     assert len(content) <= 2_000_000
     assert card_row("SHA-256") == f"`{hashlib.sha256(content).hexdigest()}`"
     assert card_row("Size").startswith(f"{len(content):,} bytes")
     command = "coursekit train backbone --images 50000 --epochs 30 --seed 7"
     assert card_row("Command") == f"`{command}`"
-    for number in (f"{RECIPE.n_images:,}", f"{RECIPE.n_epochs} epochs"):
-        assert number in card_row("Data") + card_row("Recipe")
-
-
-def test_the_log_has_a_row_an_epoch_and_ends_better_than_it_began():
-    rows = WEIGHTS.with_suffix(".log.csv").read_text().splitlines()
-    assert len(rows) == 1 + RECIPE.n_epochs
-    losses = [float(row.split(",")[1]) for row in rows[1:]]
+    losses = [
+        float(row.split(",")[1])
+        for row in WEIGHTS.with_suffix(".log.csv").read_text().splitlines()[1:]
+    ]
+    assert len(losses) == RECIPE.n_epochs
     assert losses[-1] < 0.5 * losses[0]
 
 
