@@ -91,7 +91,14 @@ def test_the_names_of_a_folder_are_listed_and_documented():
 
 
 @pytest.mark.parametrize(
-    "module", ["coursekit", "coursekit.errors", "coursekit.assets", "coursekit.course"]
+    "module",
+    [
+        "coursekit",
+        "coursekit.errors",
+        "coursekit.assets",
+        "coursekit.course",
+        "coursekit.cli",
+    ],
 )
 def test_importing_it_loads_nothing_heavy(module):
     assert not loaded_by(module) & HEAVY

@@ -45,17 +45,6 @@ def test_a_command_that_is_not_understood_ends_with_2(call, words):
     assert call(*words)[0] == 2
 
 
-def test_help_loads_neither_torch_nor_jupyter():
-    code = (
-        "import sys\nfrom coursekit.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'matplotlib', 'nbclient', 'nbconvert', 'numpy', 'pandas'}\n"
-        "print('HEAVY', sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "HEAVY []" in done.stdout, done.stderr
-
-
 # --- run -------------------------------------------------------------------------------
 
 
