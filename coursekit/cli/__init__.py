@@ -168,12 +168,17 @@ def check(
 
 @_app.command()
 def refresh(
-    lessons: _Lessons = None, timeout: _Timeout = 600, jobs: _Jobs = 1, runs: _Runs = 9
+    lessons: _Lessons = None,
+    all_: _All = False,
+    timeout: _Timeout = 600,
+    jobs: _Jobs = 1,
+    runs: _Runs = 9,
 ) -> int:
     """Run lessons on emulated machines; store what they show and how far it moves."""
     from coursekit.cli.notebooks import refresh_lessons
 
-    return refresh_lessons(lessons or [], timeout=timeout, jobs=jobs, runs=runs)
+    how = {"is_all": all_, "timeout": timeout, "jobs": jobs, "runs": runs}
+    return refresh_lessons(lessons or [], **how)
 
 
 @_app.command()

@@ -6,11 +6,14 @@ numbers are right, only errors and failed assertions count; on a GPU, words too.
 one command that writes into notebooks. A second run changes nothing.
 """
 
+import ast
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from textwrap import indent
@@ -23,12 +26,15 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
+import coursekit
 from coursekit import assets
 from coursekit.course.lessons import find_lesson, find_lessons
 from coursekit.errors import NotebookError, SettingsError
 from coursekit.nbtest.cells import (
     code_cells,
     find_stored_problems,
+    hash_source,
+    own_metadata,
     read_measured,
     read_notebook,
     read_rules,
@@ -95,14 +101,15 @@ def execute_all(
     n_cells = sum(len(code_cells(task["notebook"])) for task in tasks.values())
     # Kernels need the cores: the bar is drawn twice a second.
     with Progress(*columns, refresh_per_second=2) as progress:
-        bar = progress.add_task("", total=n_cells)
+        bar, names = progress.add_task("", total=n_cells), list(tasks)
 
         def run(name: str) -> NotebookRun:
+            said = f"run {names.index(name) + 1} of {len(names)}: {name}"
             return execute_notebook(
                 **tasks[name],
                 timeout=timeout,
                 on_start=sessions.append,
-                on_cell=lambda _: progress.update(bar, advance=1, description=name),
+                on_cell=lambda _: progress.update(bar, advance=1, description=said),
             )
 
         if jobs == 1:
@@ -145,6 +152,13 @@ def _report(
         )
     Console().print(table)
     return int(any(run.failure for run in runs.values()) or any(found.values()))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen, nor left, half written."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    part.replace(path)
 
 
 # --- check -------------------------------------------------------------------------------
@@ -225,15 +239,24 @@ def compare_run(
 # --- refresh -----------------------------------------------------------------------------
 
 
-def refresh_lessons(names: Sequence[str], *, timeout: float, jobs: int, runs: int) -> int:
+def refresh_lessons(
+    names: Sequence[str], *, is_all: bool, timeout: float, jobs: int, runs: int
+) -> int:
     """Execute lessons on embedded data, and store what they show and how far numbers moved.
 
-    `runs` is the number of machines, the reference first; 1 makes a draft. Return 1 when a lesson
-    was refused, which then stays as it was; else 0.
+    Lessons of which nothing changed are left out, unless `is_all`. `runs` is the number of
+    machines, the reference first; 1 makes a draft. Return 1 when a lesson was refused, which then
+    stays as it was; else 0.
     """
     machines, notebooks = dict(islice(MACHINES.items(), runs)), choose_notebooks(names)
-    before = {name: path.read_text(encoding="utf-8") for name, path in notebooks.items()}
     stored = {name: _read(path) for name, path in notebooks.items()}
+    for name in () if is_all else tuple(notebooks):
+        known = own_metadata(stored[name]).get("measured", {})
+        state = _hash_inputs(stored[name]), len(machines)
+        if (known.get("inputs"), known.get("runs")) == state:
+            print(f"{name}: nothing changed since it was stored")
+            del notebooks[name]
+    before = {name: path.read_text(encoding="utf-8") for name, path in notebooks.items()}
     tasks = {
         f"{name}, {machine}": {
             "notebook": stored[name],
@@ -253,11 +276,12 @@ def refresh_lessons(names: Sequence[str], *, timeout: float, jobs: int, runs: in
             continue
         try:
             renewed, measures = renew(stored[name], ran, name=name)
+            renewed.metadata["coursekit"]["measured"]["inputs"] = _hash_inputs(renewed)
         except NotebookError as error:
             print(f"Not stored: {error}")
             continue
         after = format_notebook(renewed)
-        path.write_text(after, encoding="utf-8", newline="\n")
+        _write_whole(path, after)
         widest, cell = max((m.widest, -n) for n, m in enumerate(measures, start=1))
         table.add_row(
             name,
@@ -268,6 +292,32 @@ def refresh_lessons(names: Sequence[str], *, timeout: float, jobs: int, runs: in
         )
     Console().print(table)
     return int(table.row_count < len(notebooks))
+
+
+def _hash_inputs(notebook: NotebookNode) -> str:
+    """Return a hash of a lesson's code and outputs, and of all files of the package and of data.
+
+    Comments and docstrings do not count, nor does what only runs and compares lessons.
+    """
+    cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
+    found = sha256(json.dumps(cells, sort_keys=True).encode())
+    others = {"__pycache__", "nbtest", "cli", "_shipped"}
+    for folder in (assets.data_folder(), Path(coursekit.__file__).parent):
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder).parts
+            if path.is_file() and not others & {*inside}:
+                found.update("/".join(inside).encode())
+                found.update(_code(path) if path.suffix == ".py" else path.read_bytes())
+    return found.hexdigest()
+
+
+def _code(path: Path) -> bytes:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if has_docstring and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree).encode()
 
 
 # --- run ---------------------------------------------------------------------------------
@@ -290,12 +340,12 @@ def run_lessons(
         name: {"notebook": read_notebook(path), "folder": Path.cwd(), "settings": settings}
         for name, path in notebooks.items()
     }
-    runs = execute_all(tasks, timeout=timeout)
-    for name, target in targets.items():
+    runs = {}
+    for name, target in targets.items():  # one by one: what was run is kept
+        runs |= execute_all({name: tasks[name]}, timeout=timeout)
         executed = runs[name].notebook
-        target.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
-        page = to_page(executed, title=target.stem)
-        target.with_suffix(".html").write_text(page, encoding="utf-8")
+        _write_whole(target, nbformat.writes(executed) + "\n")
+        _write_whole(target.with_suffix(".html"), to_page(executed, title=target.stem))
     code = _report(runs, {}, passed="passed")
     print(f"Executed notebooks and pages: {output}{os.sep}")
     return code

@@ -38,7 +38,8 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
     assert "/" not in "".join(error.traceback).replace("0/", ""), (
         "no folder of this machine"
     )
-    assert call("refresh", "a.ipynb")[0] == 0
+    assert "nothing changed since" in call("refresh", "a.ipynb")[1]
+    assert call("refresh", "a.ipynb", "--all")[0] == 0
     assert path.read_bytes() == first
     assert sorted(file.name for file in here.iterdir()) == ["a.ipynb"]
 
