@@ -1,5 +1,6 @@
-"""``coursekit check`` and ``refresh``, and what they share with `run`: executing notebooks.
+"""``coursekit run``, ``check`` and ``refresh``: notebooks that are executed.
 
+`run` writes executed copies, as notebooks and as HTML pages; sources are read, never written.
 `check` compares what lessons show with what is stored. On real data or own files, where other
 numbers are right, only errors and failed assertions count; on a GPU, words too. `refresh` is the
 one command that writes into notebooks. A second run changes nothing.
@@ -8,22 +9,27 @@ one command that writes into notebooks. A second run changes nothing.
 import ast
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from textwrap import indent
+from typing import Any
 
+import nbformat
 from nbformat import NotebookNode
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 from rich.table import Table
 
 import coursekit
 from coursekit import assets
 from coursekit.course.lessons import find_lesson, find_lessons
-from coursekit.errors import NotebookError
+from coursekit.errors import NotebookError, SettingsError
 from coursekit.nbtest.cells import (
     code_cells,
     find_stored_problems,
@@ -35,22 +41,29 @@ from coursekit.nbtest.cells import (
 )
 from coursekit.nbtest.compare import compare_cell
 from coursekit.nbtest.machines import MACHINES
-from coursekit.nbtest.refresh import CellMeasure, format_notebook, renew
+from coursekit.nbtest.refresh import format_notebook, renew
 from coursekit.nbtest.run import NotebookRun, NotebookSession, execute_notebook
+from coursekit.nbtest.shown import WIDGET_MIME
 
 _PICTURES = Path("runs") / "differences"
-_MOST_LINES = 40  # of one cell's differences
 
+# Nothing of nbconvert's page that asks a server: for fonts of formulas, or code of widgets.
+_TEMPLATE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js_mathjax -%}{%- endblock -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block jupyter_widgets -%}{%- endblock -%}
+{%- block footer_js -%}{%- endblock -%}
+"""
 
-class Task(NamedTuple):
-    """One notebook to execute."""
-
-    label: str
-    notebook: NotebookNode
-    folder: Path
-    settings: Mapping[str, str]
-    watch: bool = False
-    """Whether to note which cells train."""
+# What is between backticks is code and stays; then display formulas, then inline ones.
+_CODE_OR_FORMULA = re.compile(
+    r"(?P<code>(?P<ticks>`+)(?:(?!(?P=ticks)).|\n)*(?P=ticks))"
+    r"|\$\$(?P<display>.+?)\$\$"
+    r"|(?<![\\$])\$(?![\s$])(?P<inline>[^$\n]+?)(?<![\s\\])\$(?![\d$])",
+    re.DOTALL,
+)
 
 
 def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
@@ -63,7 +76,10 @@ def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
         paths = [lesson.path for lesson in find_lessons()]
         paths += sorted((assets.notebooks_folder() / "solutions").glob("*.ipynb"))
     folders = {path: "solutions/" * (path.parent.name == "solutions") for path in paths}
-    return {f"{folder}{path.stem}": path for path, folder in folders.items()}
+    named = {f"{folder}{path.stem}": path for path, folder in folders.items()}
+    if len(named) < len(folders):
+        raise SettingsError("Two of the notebooks have one name: take one after the other.")
+    return named
 
 
 def embedded_settings() -> dict[str, str]:
@@ -72,90 +88,74 @@ def embedded_settings() -> dict[str, str]:
     return {"COURSEKIT_PROFILE": "embedded", "COURSEKIT_DEVICE": "cpu", **own}
 
 
-def run_tasks(
-    tasks: Sequence[Task], *, jobs: int, timeout: float, console: Console
-) -> list[NotebookRun]:
-    """Execute notebooks, `jobs` at a time, each in its own kernel, with a bar for each.
+def execute_all(
+    tasks: Mapping[str, Mapping[str, Any]], *, timeout: float, jobs: int = 1
+) -> dict[str, NotebookRun]:
+    """Execute notebooks, `jobs` at a time, each in its own kernel; a bar counts their cells.
 
-    A cell may take `timeout` seconds. The runs come in the order of the tasks.
+    `tasks` are the arguments of `execute_notebook`, by the names that the bar shows. A cell may
+    take `timeout` seconds. The runs come by the same names.
     """
     sessions: list[NotebookSession] = []
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Kernels need the cores: the bars are drawn when a cell has ended.
-    with Progress(*columns, console=console, refresh_per_second=2) as progress:
-        total = progress.add_task("all runs", total=len(tasks), visible=len(tasks) > 1)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), "{task.description}")
+    n_cells = sum(len(code_cells(task["notebook"])) for task in tasks.values())
+    # Kernels need the cores: the bar is drawn twice a second.
+    with Progress(*columns, refresh_per_second=2) as progress:
+        bar, names = progress.add_task("", total=n_cells), list(tasks)
 
-        def run(task: Task) -> NotebookRun:
-            bar = progress.add_task(task.label, total=len(code_cells(task.notebook)))
-            done = execute_notebook(
-                task.notebook,
-                folder=task.folder,
-                settings=task.settings,
+        def run(name: str) -> NotebookRun:
+            said = f"run {names.index(name) + 1} of {len(names)}: {name}"
+            return execute_notebook(
+                **tasks[name],
                 timeout=timeout,
-                watch=task.watch,
                 on_start=sessions.append,
-                on_cell=lambda n: progress.update(bar, completed=n),
+                on_cell=lambda _: progress.update(bar, advance=1, description=said),
             )
-            progress.update(bar, visible=len(tasks) <= 16)
-            progress.advance(total)
-            return done
 
         if jobs == 1:
-            return [run(task) for task in tasks]
-        pool = ThreadPoolExecutor(jobs)
-        try:
-            return list(pool.map(run, tasks))
-        except BaseException:  # Ctrl-C too: what still runs is ended
-            pool.shutdown(wait=False, cancel_futures=True)
-            for session in sessions:
-                session.kill()
-            raise
-        finally:
-            pool.shutdown()
+            return {name: run(name) for name in tasks}
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                return dict(zip(tasks, pool.map(run, tasks), strict=True))
+            except BaseException:  # Ctrl-C too: what still runs is ended
+                pool.shutdown(wait=False, cancel_futures=True)
+                for session in sessions:
+                    session.kill()
+                raise
 
 
-def add_row(table: Table, name: str, run: NotebookRun, result: str) -> None:
-    """Add a lesson's cells, seconds, peak memory and result; a failure is the result."""
-    cells, seconds = f"{run.n_done} of {run.n_cells}", f"{run.seconds:.1f}"
-    result = "failed" if run.failure else result
-    table.add_row(name, cells, seconds, format_bytes(run.peak_bytes), result)
+def _report(
+    runs: Mapping[str, NotebookRun],
+    found: Mapping[str, Mapping[int, list[str]]],
+    *,
+    passed: str,
+) -> int:
+    """Print what differs, what failed, and a table; return 1 if anything did, else 0."""
+    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
+    for name, run in runs.items():
+        cells, differences, failure = code_cells(run.notebook), found.get(name), run.failure
+        for number, messages in (differences or {}).items():
+            cell = cells[number - 1]
+            print(f"\n{name}, code cell {number} ({cell.get('id', '')}):")
+            print(indent("\n".join(cell.source.splitlines()[:3]), "    | "))
+            print(indent("\n".join(messages), "    "))
+        if failure:
+            print(f"\n{name} failed, code cell {failure.cell or 0} of {run.n_cells}:")
+            print(indent(f"{failure.source_line}\n{failure.error}".strip(), "    "))
+        result = f"{len(differences)} differ" if differences else passed
+        table.add_row(
+            name,
+            f"{run.n_done} of {run.n_cells}",
+            f"{run.seconds:.1f}",
+            decimal(run.peak_bytes) if run.peak_bytes else "not measured",
+            "failed" if failure else result,
+        )
+    Console().print(table)
+    return int(any(run.failure for run in runs.values()) or any(found.values()))
 
 
-def show_failure(console: Console, name: str, run: NotebookRun) -> None:
-    """Print where a run failed, the line and the error; nothing when it did not."""
-    failure = run.failure
-    if failure is None:
-        return
-    at = f"code cell {failure.cell} of {run.n_cells}" if failure.cell else "before any cell"
-    print_plain(console, f"\n{name} failed, {at}:")
-    for line in filter(None, (failure.source_line, *failure.error.splitlines())):
-        print_plain(console, f"    {line}")
-
-
-def print_plain(console: Console, text: str) -> None:
-    """Print text as it is: no colors, no markup, lines as long as they are."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def format_bytes(n_bytes: int | None) -> str:
-    """Return a size for a person, in binary units.
-
-    Examples
-    --------
-    >>> format_bytes(0), format_bytes(1536), format_bytes(3 * 2**30), format_bytes(None)
-    ('0 B', '1.5 KiB', '3.0 GiB', 'not measured')
-    """
-    if n_bytes is None:
-        return "not measured"
-    size, units = float(n_bytes), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        del units[0]
-    return f"{size:.1f} {units[0]}" if units[0] != "B" else f"{n_bytes} B"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is never seen half written."""
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is never seen, nor left, half written."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="\n")
     part.replace(path)
@@ -171,44 +171,37 @@ def check_lessons(
 
     Without a `profile` the settings say which; outputs are compared on embedded data only.
     """
-    console = Console()
     profile = profile or assets.profile_setting()
     device = os.environ.get("COURSEKIT_DEVICE") or "cpu"
     is_compared = profile == "embedded" and not assets.role_paths()
     settings = embedded_settings() if is_compared else {"COURSEKIT_PROFILE": profile}
     settings |= {"COURSEKIT_DEVICE": device}
     notebooks = choose_notebooks(names)
-    stored = {name: _read(name, path) for name, path in notebooks.items()}
-    tasks = [Task(name, stored[name], notebooks[name].parent, settings) for name in stored]
-    runs = run_tasks(tasks, jobs=jobs, timeout=timeout, console=console)
-    table = Table("Lesson", "Cells", "Seconds", "Peak memory", "Result")
-    different = []
-    for name, run in zip(stored, runs, strict=True):
-        found = {}
-        if is_compared:
-            found = compare_run(stored[name], run, name=name, words_only=device != "cpu")
-        if found:
-            different.append(os.path.relpath(notebooks[name]))
-        _show(name, run, found, console)
-        result = f"{len(found)} differ" if found else "as stored" if is_compared else "ran"
-        add_row(table, name, run, result)
-    console.print(table)
+    tasks = {
+        name: {"notebook": _read(path), "folder": path.parent, "settings": settings}
+        for name, path in notebooks.items()
+    }
+    runs = execute_all(tasks, jobs=jobs, timeout=timeout)
+    found = {}
+    for name, run in runs.items() if is_compared else ():
+        stored = tasks[name]["notebook"]
+        found[name] = compare_run(stored, run, name=name, words_only=device != "cpu")
+    code = _report(runs, found, passed="as stored" if is_compared else "ran")
     if not is_compared:
-        print_plain(console, "Not compared with what is stored: the data are others.")
+        print("Not compared with what is stored: the data are others.")
     elif device != "cpu":
         said = f"what is stored was made on a CPU, not on {device}."
-        print_plain(console, f"Only words were compared: {said}")
-    if different:
-        paths = " ".join(different)
-        print_plain(console, f"If the new outputs are right: coursekit refresh {paths}")
-    return int(any(run.failure for run in runs) or bool(different))
+        print(f"Only words were compared: {said}")
+    if paths := [os.path.relpath(notebooks[name]) for name in found if found[name]]:
+        print(f"If the new outputs are right: coursekit refresh {' '.join(paths)}")
+    return code
 
 
-def _read(name: str, path: Path) -> NotebookNode:
+def _read(path: Path) -> NotebookNode:
     """Return a notebook whose rules can be read: a typo is told before anything runs."""
     notebook = read_notebook(path)
     for number, cell in enumerate(code_cells(notebook), start=1):
-        read_rules(cell, where=f"{name}, code cell {number}")
+        read_rules(cell, where=f"{path.stem}, code cell {number}")
     return notebook
 
 
@@ -243,23 +236,6 @@ def compare_run(
     return {number: messages for number, messages in found.items() if messages}
 
 
-def _show(
-    name: str, run: NotebookRun, found: dict[int, list[str]], console: Console
-) -> None:
-    cells = code_cells(run.notebook)
-    for number, messages in found.items():
-        cell = cells[number - 1]
-        print_plain(console, f"\n{name}, code cell {number} ({cell.get('id', '')}):")
-        for line in cell.source.splitlines()[:3]:
-            print_plain(console, f"    | {line}")
-        lines = "\n".join(messages).splitlines()
-        for line in lines[:_MOST_LINES]:
-            print_plain(console, f"    {line}")
-        if len(lines) > _MOST_LINES:
-            print_plain(console, f"    ... and {len(lines) - _MOST_LINES} more lines")
-    show_failure(console, name, run)
-
-
 # --- refresh -----------------------------------------------------------------------------
 
 
@@ -272,61 +248,50 @@ def refresh_lessons(
     machines, the reference first; 1 makes a draft. Return 1 when a lesson was refused, which then
     stays as it was; else 0.
     """
-    console = Console()
-    machines = dict(islice(MACHINES.items(), runs))
-    tasks, plans = [], []
-    for name, path in choose_notebooks(names).items():
-        stored = _read(name, path)
-        known = own_metadata(stored).get("measured", {})
-        state = (_hash_inputs(stored), len(machines))
-        if not is_all and (known.get("inputs"), known.get("runs")) == state:
-            print_plain(console, f"{name}: nothing changed since it was stored")
+    machines, notebooks = dict(islice(MACHINES.items(), runs)), choose_notebooks(names)
+    stored = {name: _read(path) for name, path in notebooks.items()}
+    for name in () if is_all else tuple(notebooks):
+        known = own_metadata(stored[name]).get("measured", {})
+        state = _hash_inputs(stored[name]), len(machines)
+        if (known.get("inputs"), known.get("runs")) == state:
+            print(f"{name}: nothing changed since it was stored")
+            del notebooks[name]
+    before = {name: path.read_text(encoding="utf-8") for name, path in notebooks.items()}
+    tasks = {
+        f"{name}, {machine}": {
+            "notebook": stored[name],
+            "folder": path.parent,
+            "settings": embedded_settings() | settings,
+            "watch": runs > 1,
+        }
+        for name, path in notebooks.items()
+        for machine, settings in machines.items()
+    }
+    done = execute_all(tasks, jobs=jobs, timeout=timeout)
+    table = Table("Lesson", "Numbers", "Moved", "Widest", "Lines changed")
+    for name, path in notebooks.items():
+        ran = {machine: done[f"{name}, {machine}"] for machine in machines}
+        if path.read_text(encoding="utf-8") != before[name]:
+            print(f"Not stored: {name} was changed while it ran. Run it again.")
             continue
-        plans.append((name, path, path.read_text(encoding="utf-8"), stored))
-        for number, (machine, settings) in enumerate(machines.items(), start=1):
-            label = f"{name}, {machine}, run {number} of {len(machines)}"
-            settings = embedded_settings() | dict(settings)
-            tasks.append(Task(label, stored, path.parent, settings, watch=runs > 1))
-    done = iter(())
-    if tasks:
-        done = iter(run_tasks(tasks, jobs=jobs, timeout=timeout, console=console))
-    table = Table("Lesson", "Numbers", "Moved", "Never moved", "Widest", "Lines changed")
-    refused = 0
-    for name, path, before, stored in plans:
-        ran = {machine: next(done) for machine in machines}
         try:
-            renewed, measures = renew(stored, ran, name=name)
+            renewed, measures = renew(stored[name], ran, name=name)
             renewed.metadata["coursekit"]["measured"]["inputs"] = _hash_inputs(renewed)
-            after = format_notebook(renewed)
         except NotebookError as error:
-            refused += 1
-            print_plain(console, f"Not stored: {error}")
+            print(f"Not stored: {error}")
             continue
-        if path.read_text(encoding="utf-8") != before:
-            refused += 1
-            said = "was changed by somebody else while it ran. Run it again."
-            print_plain(console, f"Not stored: {path.name} {said}")
-            continue
-        if after != before:
-            write_whole(path, after)
-        changed = {*after.splitlines()} - {*before.splitlines()}
-        table.add_row(name, *_row(measures), str(len(changed)))
-    console.print(table)
-    return int(refused > 0)
-
-
-def _row(measures: Sequence[CellMeasure]) -> tuple[str, ...]:
-    n_numbers = sum(measure.n_numbers for measure in measures)
-    n_moved = sum(measure.n_moved for measure in measures)
-    most = max(measure.widest for measure in measures)
-    cell = 1 + [measure.widest for measure in measures].index(most)
-    share = f"{1 - n_moved / n_numbers:.1%}" if n_numbers else "-"
-    return (
-        str(n_numbers),
-        str(n_moved),
-        share,
-        f"{most:.1%} in cell {cell}" if most else "-",
-    )
+        after = format_notebook(renewed)
+        _write_whole(path, after)
+        widest, cell = max((m.widest, -n) for n, m in enumerate(measures, start=1))
+        table.add_row(
+            name,
+            str(sum(measure.n_numbers for measure in measures)),
+            str(sum(measure.n_moved for measure in measures)),
+            f"{widest:.1%} in cell {-cell}" if widest else "-",
+            str(len({*after.splitlines()} - {*before[name].splitlines()})),
+        )
+    Console().print(table)
+    return int(table.row_count < len(notebooks))
 
 
 def _hash_inputs(notebook: NotebookNode) -> str:
@@ -353,3 +318,81 @@ def _code(path: Path) -> bytes:
         if has_docstring and ast.get_docstring(node) is not None:
             node.body[0] = ast.Pass()
     return ast.unparse(tree).encode()
+
+
+# --- run ---------------------------------------------------------------------------------
+
+
+def run_lessons(
+    names: Sequence[str], *, profile: str | None, timeout: float, output: Path
+) -> int:
+    """Execute lessons, write copies and pages; return 0 when every cell of all of them ran."""
+    notebooks = choose_notebooks(names)
+    targets = {name: output / f"{name}.ipynb" for name in notebooks}
+    for name, target in targets.items():
+        if target.resolve() == notebooks[name].resolve():
+            said = f"would write over {target.name} itself. Choose another folder."
+            raise SettingsError(f"--output {output} {said}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+    settings = {"COURSEKIT_PROFILE": profile} if profile else {}
+    # In this folder, so that relative paths mean what they mean in the shell.
+    tasks = {
+        name: {"notebook": read_notebook(path), "folder": Path.cwd(), "settings": settings}
+        for name, path in notebooks.items()
+    }
+    runs = {}
+    for name, target in targets.items():  # one by one: what was run is kept
+        runs |= execute_all({name: tasks[name]}, timeout=timeout)
+        executed = runs[name].notebook
+        _write_whole(target, nbformat.writes(executed) + "\n")
+        _write_whole(target.with_suffix(".html"), to_page(executed, title=target.stem))
+    code = _report(runs, {}, passed="passed")
+    print(f"Executed notebooks and pages: {output}{os.sep}")
+    return code
+
+
+def to_page(notebook: NotebookNode, *, title: str) -> str:
+    """Return the HTML page of an executed notebook, which needs no network and no script.
+
+    Styles and pictures are in it, formulas become MathML, which browsers draw themselves, and
+    widgets, which are progress bars that have ended, are left out.
+    """
+    from nbconvert import HTMLExporter  # half a second to import, wanted only at the end
+
+    page = deepcopy(notebook)
+    page.metadata.pop("widgets", None)
+    for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_mathml(cell.source)
+        outputs = cell.get("outputs", [])
+        outputs[:] = [out for out in outputs if WIDGET_MIME not in out.get("data", {})]
+    exporter = HTMLExporter(raw_template=_TEMPLATE)
+    resources = {"metadata": {"name": title}}
+    return exporter.from_notebook_node(page, resources=resources)[0]
+
+
+def with_mathml(markdown: str) -> str:
+    """Return Markdown whose formulas, between dollar signs, are MathML.
+
+    A formula that cannot be converted stays as it was written.
+
+    Examples
+    --------
+    >>> with_mathml("`$code$` stays")
+    '`$code$` stays'
+    >>> with_mathml("so $n$ is").startswith("so <math")
+    True
+    """
+    from latex2mathml.converter import convert
+
+    def replace(match: re.Match) -> str:
+        if match["code"]:
+            return match["code"]
+        display = "block" if match["display"] else "inline"
+        try:
+            mathml = convert((match["display"] or match["inline"]).strip(), display=display)
+        except Exception:  # noqa: BLE001 - as it was written is better than no page
+            return match[0]
+        return mathml.replace("\n", " ")
+
+    return _CODE_OR_FORMULA.sub(replace, markdown)

@@ -7,7 +7,7 @@ never land cover, never an unseen shape.
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,15 +30,11 @@ from coursekit.datasets import (
     make_loader,
     make_shapes,
 )
-from coursekit.errors import SettingsError
 from coursekit.models import SmallResNet
 from coursekit.seeds import seeded
-from coursekit.training import History, Trainer, TrainSettings
+from coursekit.training import Trainer, TrainSettings
 from coursekit.transforms import PerImage, RandomQuarterTurn
 
-__all__ = ["BackboneRecipe", "ShippedModel", "train_backbone"]
-
-_NAME = "coursekit_resnet8.shapes"
 _ANSWERS = {
     "shape": SOURCE_SHAPES,
     "color": COLORS,
@@ -50,50 +46,43 @@ _TEST_START = 10_000_000  # no training set reaches that far
 _N_TEST = 6_000
 _N_SCALES = 3
 _FLOOR = 1e-3  # an even surface has no detail, and its logarithm should not be infinite
-N_STATISTICS = 3 * (2 + _N_SCALES)
+_N_STATISTICS = 3 * (2 + _N_SCALES)
 _PACKAGES = ("torch", "torchvision", "timm", "numpy")
+_ABOUT = {
+    "Architecture": '`timm.create_model("coursekit_resnet8")`: a 5 x 5 convolution, three '
+    "residual blocks, a head for 18 shapes; images of 32 x 32",
+    "Data": "{n_images:,} pictures of the 18 source shapes, `coursekit.datasets.make_shapes`, "
+    "without `HELD_OUT_PAIRS`; no land cover, no unseen shape",
+    "Recipe": "shape, color, size, background and texture statistics at once; {n_epochs} "
+    "epochs, batches of {batch_size}, quarter turns and mirror images, AdamW, one cycle up to "
+    "{max_lr:g}, weight decay {weight_decay:g}",
+    "Seed": "{seed}",
+    "Command": "`coursekit train backbone --images {n_images} --epochs {n_epochs} --seed "
+    "{seed}`",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShippedModel:
-    """What a recipe wrote."""
+class Recipe:
+    """How weights are trained: by AdamW, whose rate rises and falls again, one cycle.
 
-    name: str
-    """Such as ``"coursekit_resnet8.shapes"``."""
-    weights: Path
-    """Safetensors in half precision; beside them ``.md``, the card, and ``.log.csv``."""
-    sha256: str
-    n_bytes: int
-    accuracies: Mapping[str, float]
-    """From 0 to 1, on fresh data."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackboneRecipe:
-    """How the backbone is trained; the defaults are those of the weights that are shipped.
-
-    By AdamW, whose rate rises for a seventh of the steps and falls again, one cycle; `seed` is
-    of the pictures, the first weights, the order and the augmentation.
+    `seed` is of the pictures, the first weights, the order and the augmentation.
     """
 
-    n_images: int = 50_000
-    n_epochs: int = 30
-    batch_size: int = 128
-    max_lr: float = 4e-3
+    n_images: int
+    n_epochs: int
+    batch_size: int
+    max_lr: float
     weight_decay: float = 0.05
     seed: int = 7
 
-    def __post_init__(self) -> None:
-        if self.n_images < self.batch_size or self.n_epochs < 1:
-            msg = (
-                f"A recipe needs an epoch and a full batch of pictures, got n_epochs={self.n_epochs}, "
-                f"n_images={self.n_images}, batch_size={self.batch_size}."
-            )
-            raise SettingsError(msg)
+
+RECIPE = Recipe(n_images=50_000, n_epochs=30, batch_size=128, max_lr=4e-3)
+"""That of the weights that are shipped."""
 
 
-def train_backbone(folder: Path, *, recipe: BackboneRecipe) -> ShippedModel:
-    """Train the backbone from nothing and write weights, card and log to `folder`.
+def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
+    """Train the backbone from nothing; return its file in `folder`, and accuracies.
 
     Four questions are answered from the same 112 features: shape, color, size and background;
     and the picture's own texture statistics are predicted from them. That is what makes them
@@ -105,33 +94,28 @@ def train_backbone(folder: Path, *, recipe: BackboneRecipe) -> ShippedModel:
     machine rounds differently.
     """
     with seeded(recipe.seed):
-        model = _Pretext(SmallResNet(num_classes=sum(_N_LOGITS) + N_STATISTICS))
-    loader = _loader(recipe.n_images, 0, recipe, is_training=True)
-    trainer, history = fit_recipe(
+        model = _Pretext(SmallResNet(num_classes=sum(_N_LOGITS) + _N_STATISTICS))
+    trainer = fit_recipe(
         model,
         [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}],
-        loader,
+        _loader(recipe.n_images, 0, recipe, is_training=True),
         recipe,
         loss=pretext_loss,
         metrics=[_metric(name) for name in _ANSWERS],
     )
     reached = trainer.evaluate(_loader(_N_TEST, _TEST_START, recipe, is_training=False))
-    # The logits of the shapes come first; they alone are kept.
-    state = {
-        name: value[: _N_LOGITS[0]] if name.startswith("fc.") else value
-        for name, value in model.net.state_dict().items()
-    }
     accuracies = {name: reached[name] for name in _ANSWERS}
-    return write_shipped(state, folder, _NAME, _about(recipe), accuracies, history)
+    state = model.net.state_dict()
+    # The logits of the shapes come first; they alone are kept.
+    state |= {name: state[name][: _N_LOGITS[0]] for name in ("fc.weight", "fc.bias")}
+    weights = folder / "coursekit_resnet8.shapes.safetensors"
+    write_shipped(weights, state, weights.stem, _ABOUT, recipe, accuracies, trainer)
+    return weights, accuracies
 
 
 def fit_recipe(
-    model: nn.Module,
-    groups: list[dict],
-    loader: Loader,
-    recipe: BackboneRecipe,
-    **options: Any,
-) -> tuple[Trainer, History]:
+    model: nn.Module, groups: list[dict], loader: Loader, recipe: Recipe, **options: Any
+) -> Trainer:
     """Train `model` as all shipped weights are trained: AdamW and one cycle of its rate."""
     optimizer = torch.optim.AdamW(groups, lr=recipe.max_lr)
     n_steps = len(loader) * recipe.n_epochs
@@ -143,12 +127,11 @@ def fit_recipe(
         model, optimizer=optimizer, scheduler=scheduler, settings=settings, **options
     )
     with seeded(recipe.seed):
-        return trainer, trainer.fit(loader, n_epochs=recipe.n_epochs)
+        trainer.fit(loader, n_epochs=recipe.n_epochs)
+    return trainer
 
 
-def _loader(
-    n_images: int, start: int, recipe: BackboneRecipe, *, is_training: bool
-) -> Loader:
+def _loader(n_images: int, start: int, recipe: Recipe, *, is_training: bool) -> Loader:
     pictures = make_shapes(
         n_images, seed=recipe.seed, start=start, exclude_pairs=HELD_OUT_PAIRS
     )
@@ -165,21 +148,19 @@ def attribute_numbers(pictures: ImageSet, kind: str, names: Sequence[str]) -> Te
 def picture_loader(
     pictures: ImageSet,
     attributes: Mapping[str, Sequence[str]],
-    recipe: BackboneRecipe,
+    recipe: Recipe,
     changes: Sequence[Callable] = (),
     *,
     is_training: bool = True,
 ) -> Loader:
-    """Return batches of normalized pictures, and the numbers of their attributes.
+    """Return batches of normalized pictures, and a column of numbers for each attribute.
 
-    `changes` come before the normalization. The numbers have a column for each attribute.
+    `changes` come before the normalization.
     """
     numbers = [attribute_numbers(pictures, *kind) for kind in attributes.items()]
+    images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
     return make_loader(
-        (
-            torch.from_numpy(pictures.images).permute(0, 3, 1, 2),
-            torch.stack(numbers, dim=1),
-        ),
+        (images, torch.stack(numbers, dim=1)),
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         shuffle=is_training,
@@ -201,57 +182,32 @@ class _Pretext(nn.Module):
 
 def pretext_loss(outputs: Tensor, answers: Tensor) -> Tensor:
     """Return the sum of four cross-entropies and half the error of the statistics."""
-    *logits, predicted, true = outputs.split([*_N_LOGITS, N_STATISTICS, N_STATISTICS], 1)
+    sizes = [*_N_LOGITS, _N_STATISTICS, _N_STATISTICS]
+    *logits, predicted, true = outputs.split(sizes, dim=1)
     entropies = [F.cross_entropy(part, answers[:, n]) for n, part in enumerate(logits)]
     # Without the statistics, colors and textures are forgotten.
     return sum(entropies) + 0.5 * F.mse_loss(predicted, true)
 
 
-def _metric(name: str):
+def _metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     number = list(_ANSWERS).index(name)
-    start = sum(_N_LOGITS[:number])
 
     def metric(outputs: Tensor, answers: Tensor) -> Tensor:
-        logits = outputs[:, start : start + _N_LOGITS[number]]
+        logits = outputs[:, : sum(_N_LOGITS)].split(_N_LOGITS, dim=1)[number]
         return logits.argmax(1) == answers[:, number]
 
     metric.__name__ = name
     return metric
 
 
-def command_of(name: str, recipe: BackboneRecipe) -> str:
-    """Return the command that makes these weights anew."""
-    words, default = f"coursekit train {name}", type(recipe)()
-    for field in ("n_images", "n_epochs", "seed"):
-        if getattr(recipe, field) != getattr(default, field):
-            words += f" --{field.removeprefix('n_')} {getattr(recipe, field)}"
-    return f"`{words}`"
-
-
-def _about(recipe: BackboneRecipe) -> dict[str, str]:
-    return {
-        "Architecture": '`timm.create_model("coursekit_resnet8")`: a 5 x 5 convolution, three '
-        "residual blocks, a head for 18 shapes; images of 32 x 32",
-        "Data": f"{recipe.n_images:,} pictures of the 18 source shapes, "
-        "`coursekit.datasets.make_shapes`, without `HELD_OUT_PAIRS`; no land cover, no unseen "
-        "shape",
-        "Recipe": f"shape, color, size, background and texture statistics at once; {recipe.n_epochs} epochs, batches "
-        f"of {recipe.batch_size}, quarter turns and mirror images, AdamW, one cycle up to "
-        f"{recipe.max_lr:g}, weight decay {recipe.weight_decay:g}",
-        "Seed": str(recipe.seed),
-        "Command": command_of("backbone", recipe),
-    }
-
-
 def texture_statistics(images: Tensor) -> Tensor:
     """Return each channel's mean, spread, and energy of detail at three scales.
 
-    A net that has to predict them cannot forget colors and textures. `images` are (B, 3, H, W),
-    normalized, height and width multiples of 8; the result is (B, 15): mean and standard
-    deviation of each channel, then the logarithm of the mean square of what is lost when 2 x 2
-    pixels become one, for the image, its half and its quarter. The bands are those of a
-    Laplacian pyramid with a box filter (Burt and Adelson, IEEE Transactions on Communications
-    31(4), 1983).
+    `images` are (B, 3, H, W), normalized, height and width multiples of 8; the result is
+    (B, 15): mean and standard deviation of each channel, then the logarithm of the mean square
+    of what is lost when 2 x 2 pixels become one, for the image, its half and its quarter. The
+    bands are those of a Laplacian pyramid with a box filter (Burt and Adelson, IEEE Transactions
+    on Communications 31(4), 1983).
     """
     statistics = [images.mean((2, 3)), images.std((2, 3))]
     for _ in range(_N_SCALES):
@@ -263,49 +219,43 @@ def texture_statistics(images: Tensor) -> Tensor:
 
 
 def write_shipped(
+    weights: Path,
     state: Mapping[str, Tensor],
-    folder: Path,
     name: str,
     about: Mapping[str, str],
+    recipe: Recipe,
     accuracies: Mapping[str, float],
-    history: History,
-) -> ShippedModel:
-    """Write the weights in half precision, the card and the log; replace files of that name.
+    trainer: Trainer,
+) -> None:
+    """Write the weights in half precision, and beside them the card and the log.
 
     The same weights give the same bytes; date and versions stand in the card only. `about` are
-    rows of the card: architecture, data, recipe, seed, command.
+    rows of the card, with blanks for what the recipe says.
     """
-    halves = {}
-    for key, value in sorted(state.items()):
-        half = value.detach().cpu()
-        halves[key] = (half.half() if half.is_floating_point() else half).contiguous()
-        if not torch.isfinite(halves[key]).all():
-            msg = f"Weights must be finite in half precision, but {key} is not."
-            raise SettingsError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"{name}.safetensors"
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for key, value in state.items()
+    }
+    weights.parent.mkdir(parents=True, exist_ok=True)
     save_file(halves, weights)
     weights.chmod(0o644)  # safetensors gives its files to their owner alone
-    frame = history.to_frame().drop(columns="seconds")
-    frame.to_csv(
-        folder / f"{name}.log.csv", index=False, float_format="%.5g", lineterminator="\n"
+    trainer.history.to_frame().drop(columns="seconds").to_csv(
+        weights.with_name(f"{name}.log.csv"),
+        index=False,
+        float_format="%.5g",
+        lineterminator="\n",
     )
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    n_bytes = weights.stat().st_size
+    content = weights.read_bytes()
     reached = (f"{what} {100 * value:.1f} %" for what, value in accuracies.items())
     packages = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
-    rows = {
-        **about,
+    rows = {what: text.format(**asdict(recipe)) for what, text in about.items()} | {
         "Accuracy on fresh pictures": ", ".join(reached),
-        "Size": f"{n_bytes:,} bytes, half precision",
-        "SHA-256": f"`{digest}`",
+        "Size": f"{len(content):,} bytes, half precision",
+        "SHA-256": f"`{hashlib.sha256(content).hexdigest()}`",
         "Date": datetime.now(UTC).date().isoformat(),
         "Versions": f"Python {platform.python_version()}, {packages}",
         "License": "CC BY 4.0, as all that coursekit draws",
     }
     table = "\n".join(f"| {what} | {text} |" for what, text in rows.items())
     card = f"# {name}\n\n| | |\n| --- | --- |\n{table}\n"
-    (folder / f"{name}.md").write_text(card, encoding="utf-8")
-    return ShippedModel(
-        name=name, weights=weights, sha256=digest, n_bytes=n_bytes, accuracies=accuracies
-    )
+    weights.with_name(f"{name}.md").write_text(card, encoding="utf-8")

@@ -5,12 +5,13 @@ from the shipped backbone.
 """
 
 import gzip
+import itertools
 import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import open_clip
@@ -39,27 +40,22 @@ from coursekit.features import (
     zero_shot_classifier,
 )
 from coursekit.recipes.backbone import (
-    BackboneRecipe,
-    ShippedModel,
+    Recipe,
     attribute_numbers,
-    command_of,
     fit_recipe,
     picture_loader,
     write_shipped,
 )
 from coursekit.seeds import derive_seed, seeded
 
-__all__ = ["ClipRecipe", "train_clip"]
+RECIPE = Recipe(n_images=120_000, n_epochs=10, batch_size=512, max_lr=3e-3)
+"""That of the weights that are shipped."""
 
-_NAME = "clip_small"
-_WEIGHTS = "open_clip_model.safetensors"  # the name that open_clip looks for first
 _LARGEST_SCALE = 100.0
 _STARTS = {"seen": 20_000_000, "held-out": 30_000_000}  # no training set reaches that far
-_PROMPTS = {"shapes": "a {}", "colors": "a {} object", "sizes": "a {} object"}
-_N_TEST, _N_RETRIEVED = (
-    6_000,
-    500,
-)  # pictures of either kind that accuracies are measured on
+_PROMPTS = {"shape": "a {}", "color": "a {} object", "size": "a {} object"}
+# Pictures of either kind that accuracies are measured on, and recalls.
+_N_TEST, _N_RETRIEVED = 6_000, 500
 _EMBED_DIM, _CONTEXT_LENGTH = 96, 16
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -72,6 +68,20 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 
 WORDS_FILE = "words.txt.gz"
 """Beside the weights: give it to ``open_clip.get_tokenizer`` as ``bpe_path=``."""
+
+_ABOUT = {
+    "Architecture": "open_clip: image tower `coursekit_resnet8` for 32 x 32, text tower of 2 "
+    f"layers, width 64, {_CONTEXT_LENGTH} tokens; embeddings of {_EMBED_DIM}",
+    "Open it": '`open_clip.create_model_and_transforms("local-dir:FOLDER")`, '
+    f'`open_clip.get_tokenizer("local-dir:FOLDER", bpe_path="FOLDER/{WORDS_FILE}")`',
+    "Data": "{n_images:,} pictures of all 28 shapes, `coursekit.datasets.make_shapes`, without "
+    "`HELD_OUT_PAIRS`; the backbone that it starts from has not seen these pairs either",
+    "Recipe": "{n_epochs} epochs, batches of {batch_size}, a new caption each time, symmetric "
+    "contrastive loss against pictures of the same color or shape, learnable temperature, "
+    "AdamW, one cycle up to {max_lr:g}, weight decay {weight_decay:g}",
+    "Seed": "{seed}",
+    "Command": "`coursekit train clip --images {n_images} --epochs {n_epochs} --seed {seed}`",
+}
 
 _NOUNS = ("object", "shape", "thing")
 _OPENINGS = (
@@ -92,7 +102,7 @@ CLIP_WORDS: tuple[str, ...] = tuple(dict.fromkeys(_WORDS))
 """Every word that is one token: those of the captions first, then some that no caption has,
 so that a lesson can ask about them."""
 
-_P_NAMED = {"shape": 0.9, "color": 0.6, "size": 0.45, "background": 0.35}
+_P_NAMED = (0.9, 0.6, 0.45, 0.35)  # the shape, the color, the size, the background
 _P_BARE = 0.3
 
 
@@ -109,7 +119,7 @@ def draw_caption(names: Sequence[str], rng: random.Random) -> tuple[str, tuple[b
     """
     named = (False,)
     while not any(named):
-        named = tuple(rng.random() < share for share in _P_NAMED.values())
+        named = tuple(rng.random() < share for share in _P_NAMED)
     shape, color, size, background = (
         name if is_named else "" for name, is_named in zip(names, named, strict=True)
     )
@@ -167,7 +177,9 @@ def _learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
     parts = {word: [*word[:-1], f"{word[-1]}</w>"] for word in words}
     merges: list[tuple[str, str]] = []
     while True:
-        counts = Counter(pair for split in parts.values() for pair in pairwise(split))
+        counts = Counter(
+            pair for split in parts.values() for pair in itertools.pairwise(split)
+        )
         if not counts:
             return merges
         best = min(counts, key=lambda pair: (-counts[pair], pair))
@@ -185,18 +197,10 @@ def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:
     return joined
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipRecipe(BackboneRecipe):
-    """How the small CLIP is trained; the defaults are those of the weights that are shipped."""
+def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
+    """Train the small CLIP; return its file in `folder`/clip_small, and accuracies.
 
-    n_images: int = 120_000
-    n_epochs: int = 10
-    batch_size: int = 512
-    max_lr: float = 3e-3
-
-
-def train_clip(folder: Path, *, recipe: ClipRecipe) -> ShippedModel:
-    """Train the small CLIP; write `folder`/clip_small, which open_clip opens as ``local-dir:``.
+    open_clip opens that folder as ``local-dir:``.
 
     A picture has another caption every time it is seen, with some of its attributes, because a
     text that always names all of them teaches no word by itself. A caption that is also true of
@@ -210,43 +214,33 @@ def train_clip(folder: Path, *, recipe: ClipRecipe) -> ShippedModel:
     The same recipe gives the same bytes on the same machine with the same versions; another
     machine rounds differently.
     """
-    folder = folder / _NAME
+    folder = folder / "clip_small"
     folder.mkdir(parents=True, exist_ok=True)
     config = write_clip_files(folder)
-    tokenizer = open_clip.get_tokenizer(
-        f"local-dir:{folder.absolute()}", bpe_path=str(folder / WORDS_FILE)
-    )
+    words = str(folder / WORDS_FILE)
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{folder.absolute()}", bpe_path=words)
+    # The image tower starts from the shipped backbone.
+    vision = {**config["model_cfg"]["vision_cfg"], "timm_model_pretrained": True}
     with seeded(recipe.seed):
-        model = _build(**config)
-    loss = _CaptionLoss(model, tokenizer, recipe.seed)
-    groups = _groups(model, recipe.weight_decay)
-    _, history = fit_recipe(model, groups, _loader(recipe), recipe, loss=loss, metrics=())
-    reached = measure_clip(model, tokenizer, n_images=_N_TEST, seed=recipe.seed)
-    made = write_shipped(
-        model.state_dict(), folder, _NAME, _about(recipe), reached, history
-    )
-    return replace(made, weights=made.weights.replace(folder / _WEIGHTS))
-
-
-def _build(*, model_cfg: dict, preprocess_cfg: dict) -> nn.Module:
-    """Return the untrained model, its image tower with the weights of the backbone."""
-    vision = {**model_cfg["vision_cfg"], "timm_model_pretrained": True}
-    model = open_clip.CLIP(**{**model_cfg, "vision_cfg": vision})
-    prepare = PreprocessCfg(size=vision["image_size"], **preprocess_cfg)
+        model = open_clip.CLIP(**{**config["model_cfg"], "vision_cfg": vision})
+    prepare = PreprocessCfg(size=vision["image_size"], **config["preprocess_cfg"])
     set_model_preprocess_cfg(model, asdict(prepare))
-    return model
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    """Return the parameters: numbers and biases are not drawn to zero."""
-    parameters = list(model.parameters())
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim < 2]  # are not drawn to zero
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
+    loss = _caption_loss(model, tokenizer, recipe.seed)
+    trainer = fit_recipe(model, groups, _loader(recipe), recipe, loss=loss, metrics=())
+    reached = measure_clip(model, tokenizer, n_images=_N_TEST, seed=recipe.seed)
+    weights = folder / "open_clip_model.safetensors"  # which open_clip looks for first
+    state = model.state_dict()
+    write_shipped(weights, state, folder.name, _ABOUT, recipe, reached, trainer)
+    return weights, reached
 
 
-def _loader(recipe: ClipRecipe) -> Loader:
+def _loader(recipe: Recipe) -> Loader:
     shapes = ATTRIBUTES["shape"]
     pictures = make_shapes(
         recipe.n_images, seed=recipe.seed, shapes=shapes, exclude_pairs=HELD_OUT_PAIRS
@@ -254,52 +248,40 @@ def _loader(recipe: ClipRecipe) -> Loader:
     return picture_loader(pictures, ATTRIBUTES, recipe)
 
 
-class _CaptionLoss:
-    """Draws a caption of each picture, and judges how well they find each other."""
+def _caption_loss(
+    model: nn.Module, tokenizer: Callable[[str], Tensor], seed: int
+) -> Callable[[tuple, Tensor], Tensor]:
+    """Return what draws a caption of each picture, and judges how well they find each other."""
+    rng = random.Random(derive_seed(seed, "captions"))  # noqa: S311
+    tokenize = cache(lambda text: tokenizer(text)[0])
+    kinds = list(ATTRIBUTES.values())
 
-    def __init__(self, model: nn.Module, tokenizer, seed: int) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self.rng = random.Random(derive_seed(seed, "captions"))  # noqa: S311
-        self.tokens: dict[str, Tensor] = {}
-
-    def __call__(self, outputs: tuple, numbers: Tensor) -> Tensor:
-        """Return the loss of a batch.
-
-        `numbers` are the attributes of the pictures, of shape (n_images, 4).
-        """
-        captions, named = self._draw(numbers)
-        different = list(dict.fromkeys(captions))
-        place = {text: row for row, text in enumerate(different)}
+    def loss(outputs: tuple, numbers: Tensor) -> Tensor:
+        """Return the loss of a batch; `numbers` are attributes, of shape (n_images, 4)."""
+        named_as = (
+            [names[n] for names, n in zip(kinds, row, strict=True)]
+            for row in numbers.tolist()
+        )
+        captions, named = zip(*(draw_caption(n, rng) for n in named_as), strict=True)
+        named = torch.tensor(named, device=numbers.device)
+        place = {text: row for row, text in enumerate(dict.fromkeys(captions))}
         rows = torch.tensor([place[text] for text in captions], device=numbers.device)
-        encoded = self.model.encode_text(self._tokenize(different).to(numbers.device))
+        tokens = torch.stack([tokenize(text) for text in place])
+        encoded = model.encode_text(tokens.to(numbers.device))
         pair = {
             "image_features": outputs[0],
             "text_features": F.normalize(encoded, dim=1)[rows],
-            "scale": self.model.logit_scale.exp().clamp(max=_LARGEST_SCALE),
+            "scale": model.logit_scale.exp().clamp(max=_LARGEST_SCALE),
         }
-        is_same = (
-            numbers[:, None] == numbers
-        )  # of attributes, (picture, caption's picture, 4)
+        # Of attributes: (picture, caption's picture, 4).
+        is_same = numbers[:, None] == numbers
         is_true = (is_same | ~named).all(dim=2)
         return sum(
             weight * contrastive_loss(**pair, ignore=is_true | ~may_count)
             for weight, may_count in _opponents(is_same, named)
         )
 
-    def _draw(self, numbers: Tensor) -> tuple[list[str], Tensor]:
-        kinds = list(ATTRIBUTES.values())
-        drawn = [
-            draw_caption([names[n] for names, n in zip(kinds, row, strict=True)], self.rng)
-            for row in numbers.tolist()
-        ]
-        captions, named = zip(*drawn, strict=True)
-        return list(captions), torch.tensor(named, device=numbers.device)
-
-    def _tokenize(self, texts: list[str]) -> Tensor:
-        new = [text for text in texts if text not in self.tokens]
-        if new:
-            self.tokens.update(zip(new, self.tokenizer(new), strict=True))
-        return torch.stack([self.tokens[text] for text in texts])
+    return loss
 
 
 def _opponents(is_same: Tensor, named: Tensor) -> list[tuple[float, Tensor]]:
@@ -314,24 +296,6 @@ def _opponents(is_same: Tensor, named: Tensor) -> list[tuple[float, Tensor]]:
     return [(1.0, same_color | by_color), (1.0, same_color), (0.3, same_shape)]
 
 
-def _about(recipe: ClipRecipe) -> dict[str, str]:
-    return {
-        "Architecture": "open_clip: image tower `coursekit_resnet8` for 32 x 32, text tower of 2 "
-        f"layers, width 64, {_CONTEXT_LENGTH} tokens; embeddings of {_EMBED_DIM}",
-        "Open it": '`open_clip.create_model_and_transforms("local-dir:FOLDER")`, '
-        f'`open_clip.get_tokenizer("local-dir:FOLDER", bpe_path="FOLDER/{WORDS_FILE}")`',
-        "Data": f"{recipe.n_images:,} pictures of all 28 shapes, "
-        "`coursekit.datasets.make_shapes`, without `HELD_OUT_PAIRS`; the backbone that it starts "
-        "from has not seen these pairs either",
-        "Recipe": f"{recipe.n_epochs} epochs, batches of {recipe.batch_size}, a new caption each "
-        "time, symmetric contrastive loss against pictures of the same color or shape, learnable "
-        f"temperature, AdamW, one cycle up to {recipe.max_lr:g}, weight decay "
-        f"{recipe.weight_decay:g}",
-        "Seed": str(recipe.seed),
-        "Command": command_of("clip", recipe),
-    }
-
-
 def contrastive_loss(
     image_features: Tensor,
     text_features: Tensor,
@@ -344,12 +308,7 @@ def contrastive_loss(
     Row i of both (n_pairs, n_features) belongs together, and is of length 1. `scale` is the
     inverse of the temperature. `ignore` (n_pairs, n_pairs) marks images and texts that shall
     not count as a wrong pair, for instance because text j is also true of image i. The mean of
-    two cross-entropies [1]_, figure 3.
-
-    References
-    ----------
-    .. [1] Radford et al., "Learning Transferable Visual Models From Natural Language
-       Supervision", ICML 2021. https://arxiv.org/abs/2103.00020
+    two cross-entropies (Radford et al. 2021, fig. 3, https://arxiv.org/abs/2103.00020).
 
     Examples
     --------
@@ -375,26 +334,24 @@ def measure_clip(
     reached = {}
     for pairs in _STARTS:
         images = draw_pairs(pairs, n_images, seed=seed)
-        embedded = embed_images(model, images, progress_bar=False)
-        for what, prompt in _PROMPTS.items():
-            kind = what.removesuffix("s")
+        embedded = embed_images(model, images, progress_bar=False).embeddings
+        for kind, prompt in _PROMPTS.items():
             names = ATTRIBUTES[kind]
             weights = zero_shot_classifier(model, tokenizer, names, prompts=prompt).cpu()
             truth = attribute_numbers(images, kind, names)
-            found = (embedded.embeddings @ weights).argmax(dim=1) == truth
-            reached[f"{what} of {pairs} pairs"] = float(found.float().mean())
+            found = (embedded @ weights).argmax(dim=1) == truth
+            reached[f"{kind}s of {pairs} pairs"] = float(found.float().mean())
         texts = embed_texts(model, tokenizer, images.captions[:_N_RETRIEVED]).cpu()
-        recalls = recall_at_k(texts, embedded.embeddings[:_N_RETRIEVED], k=(5,))
+        recalls = recall_at_k(texts, embedded[:_N_RETRIEVED], k=(5,))
         reached[f"text-to-image recall@5 of {pairs} pairs"] = recalls[5]
     return reached
 
 
 def draw_pairs(pairs: str, n_images: int, *, seed: int) -> ImageSet:
     """Return fresh pictures of the pairs that are ``"seen"`` in training, or ``"held-out"``."""
-    every = {
-        (shape, color) for shape in ATTRIBUTES["shape"] for color in ATTRIBUTES["color"]
-    }
-    excluded = HELD_OUT_PAIRS if pairs == "seen" else sorted(every - set(HELD_OUT_PAIRS))
+    every = itertools.product(ATTRIBUTES["shape"], ATTRIBUTES["color"])
+    others = [pair for pair in every if pair not in HELD_OUT_PAIRS]
+    excluded = HELD_OUT_PAIRS if pairs == "seen" else others
     return make_shapes(
         n_images,
         seed=seed,

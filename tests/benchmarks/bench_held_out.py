@@ -11,14 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
 from coursekit.cli.notebooks import (
-    Task,
     choose_notebooks,
     compare_run,
     embedded_settings,
-    run_tasks,
+    execute_all,
 )
 from coursekit.course.lessons import find_lessons
 from coursekit.nbtest.cells import read_notebook
@@ -37,25 +34,24 @@ OTHERS = {
 def main(*names):
     lessons = choose_notebooks(names or [lesson.name for lesson in find_lessons()])
     stored = {name: read_notebook(path) for name, path in lessons.items()}
-    cases = [(name, machine) for machine in OTHERS for name in lessons]
-    tasks = [
-        Task(
-            f"{name}, {machine}",
-            stored[name],
-            lessons[name].parent,
-            embedded_settings() | OTHERS[machine],
-            watch=True,
-        )
-        for name, machine in cases
-    ]
-    runs = run_tasks(tasks, jobs=2, timeout=600, console=Console())
-    n_alarms = 0
-    for (name, machine), run in zip(cases, runs, strict=True):
-        folder = Path(tempfile.gettempdir())
+    tasks = {
+        f"{name}, {machine}": {
+            "notebook": stored[name],
+            "folder": path.parent,
+            "settings": embedded_settings() | settings,
+            "watch": True,
+        }
+        for machine, settings in OTHERS.items()
+        for name, path in lessons.items()
+    }
+    runs = execute_all(tasks, jobs=2, timeout=600)
+    n_alarms, folder = 0, Path(tempfile.gettempdir())
+    for label, run in runs.items():
+        name = label.partition(",")[0]
         found = compare_run(stored[name], run, name=name, folder=folder)
         failed = f"failed: {run.failure.error}" if run.failure else ""
         n_alarms += bool(found or failed)
-        print(f"{name}, {machine}: {failed or f'{len(found)} cells differ'}")
+        print(f"{label}: {failed or f'{len(found)} cells differ'}")
         for number, messages in found.items():
             print(f"  cell {number}", *messages, sep="\n    ")
     print(f"false alarms: {n_alarms} of {len(runs)} runs")

@@ -1,13 +1,12 @@
 """What a training step costs with `Trainer`, beside the tutorial's bare loop.
 
-Run: python tests/benchmarks/bench_trainer.py [--repeats 21] [--threads 1]
+Run: OMP_NUM_THREADS=1 python tests/benchmarks/bench_trainer.py
 
 Times are those of the processor, so that other programs disturb little. Contenders take turns
 in every repeat, so each ratio is of two times taken side by side; the table shows the median
 of those ratios and their range.
 """
 
-import argparse
 import contextlib
 import gc
 import os
@@ -23,21 +22,16 @@ from tqdm.auto import tqdm
 from coursekit.datasets import make_loader
 from coursekit.training import Trainer
 
-BATCH_SIZE, N_CLASSES = 64, 10
+BATCH_SIZE, N_CLASSES, REPEATS = 64, 10, 21
 clock = time.process_time
 
 
 def build_cnn():
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(8, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(16 * 64, N_CLASSES),
+        *(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(16 * 64, N_CLASSES)),
     )
 
 
@@ -104,10 +98,10 @@ def ours(model, batches):
     return clock() - began
 
 
-def measure(contenders, repeats):
+def measure(contenders):
     """Return the seconds of every contender in every repeat; they take turns, unseen."""
     seconds = {name: [] for name in contenders}
-    for repeat in range(repeats + 1):
+    for repeat in range(REPEATS + 1):
         for name, run in contenders.items():
             gc.collect()
             with Path(os.devnull).open("w") as sink, contextlib.redirect_stderr(sink):
@@ -117,29 +111,24 @@ def measure(contenders, repeats):
     return seconds
 
 
-def spread(values, form):
+def spread(values):
     low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:{form}} [{low:{form}} - {high:{form}}]"
+    return f"{middle:.3f} [{low:.3f} - {high:.3f}]"
 
 
-def compare(title, contenders, repeats, n_steps):
+def compare(title, contenders, n_steps):
     """Print milliseconds a step, their ratio to the first contender's, and the difference."""
     print(f"\n{title}\n{'':<40} {'ms a step':>26} {'ratio':>22} {'added ms':>26}")
-    seconds = measure(contenders, repeats)
-    steps = {name: [1e3 * s / n_steps for s in own] for name, own in seconds.items()}
+    steps = {k: [1e3 * s / n_steps for s in own] for k, own in measure(contenders).items()}
     base = next(iter(steps.values()))
     for name, own in steps.items():
-        ratios = spread([a / b for a, b in zip(own, base, strict=True)], ".2f")
-        added = spread([a - b for a, b in zip(own, base, strict=True)], ".3f")
-        print(f"{name:<40} {spread(own, '.3f'):>26} {ratios:>22} {added:>26}")
+        ratios = spread([a / b for a, b in zip(own, base, strict=True)])
+        added = spread([a - b for a, b in zip(own, base, strict=True)])
+        print(f"{name:<40} {spread(own):>26} {ratios:>22} {added:>26}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=21)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     n_batches = 20
     data = make_data(n_batches)
     in_memory = {"batch_size": BATCH_SIZE, "shuffle": True, "seed": 0}
@@ -149,17 +138,15 @@ def main():
         "Trainer, stock DataLoader": lambda: ours(build_cnn(), stock_loader(data)),
     }
     title = f"(a) Tiny CNN, batch {BATCH_SIZE} of 3 x 32 x 32, accuracy and bar on. Goal: <= 0.90"
-    compare(title, contenders, options.repeats, n_batches)
+    compare(title, contenders, n_batches)
     batches = [make_data(1)] * 300
     contenders = {
         "naked loop: the step alone": lambda: naked_loop(NoOp(), batches),
         "bare loop: + accuracy, sums, bar": lambda: bare_loop(NoOp(), batches),
         "Trainer: + accuracy, sums, bar, checks": lambda: ours(NoOp(), batches),
     }
-    title = (
-        "(b) A model that does nothing, batches from a list. Goal: Trainer adds <= 0.2 ms"
-    )
-    compare(title, contenders, options.repeats, len(batches))
+    title = "(b) A model that does nothing. Goal: Trainer adds <= 0.2 ms"
+    compare(title, contenders, len(batches))
 
 
 if __name__ == "__main__":

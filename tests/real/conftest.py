@@ -1,4 +1,4 @@
-"""The folder of real data holds a part of CIFAR-10, whose md5 sums stand beside it."""
+"""The folder of real data, which COURSEKIT_REAL names; nothing is copied into the repository."""
 
 import json
 import os
@@ -8,19 +8,19 @@ import pytest
 from torchvision.datasets import CIFAR10
 
 
-@pytest.fixture(autouse=True, scope="session")
-def sums_of_the_part_of_cifar_10():
-    """Let torchvision open that part: it compares the sums before it unpickles."""
-    path = (
-        Path(os.environ.get("COURSEKIT_REAL", "no-real-data")) / "cifar10_subset/md5.json"
-    )
-    if not path.is_file():
-        yield
-        return
-    sums = json.loads(path.read_text(encoding="utf-8"))
+@pytest.fixture(scope="session")
+def real():
+    """The folder; it holds a part of CIFAR-10, which torchvision is let open.
+
+    torchvision compares md5 sums before it unpickles; those of the part stand beside it.
+    """
+    folder = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
+    if not (folder / "MANIFEST.json").is_file():
+        pytest.skip(f"no real data in {folder}: set COURSEKIT_REAL to a folder with them")
+    sums = json.loads((folder / "cifar10_subset/md5.json").read_text(encoding="utf-8"))
     with pytest.MonkeyPatch.context() as patch:
         batches = [[name, md5] for name, md5 in sums.items() if name.startswith("data")]
         patch.setattr(CIFAR10, "train_list", batches)
         patch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
         patch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums["batches.meta"]})
-        yield
+        yield folder

@@ -5,6 +5,7 @@ import pytest
 
 from coursekit.cli.notebooks import choose_notebooks, embedded_settings
 from coursekit.course.lessons import find_lessons
+from coursekit.errors import SettingsError
 
 
 def change(path, old, new):
@@ -19,15 +20,24 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
         "6 * 7",
         "object()",
         "import time\nprint(f'{time.perf_counter()} s')",
-        tags={3: ["nbtest:costs"]},
+        "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)):\n    pass",
+        "import json\njson.loads('')",
+        tags={3: ["nbtest:costs"], 5: ["raises-exception"]},
     )
     code, out = call("refresh", "a.ipynb")
     assert code == 0
-    assert "3/3" in out
+    assert "5/5" in out
     first = path.read_bytes()
-    stored = nbformat.reads(first, as_version=4)
-    assert stored.cells[0].outputs[0].data["text/plain"] == "42"
-    assert stored.cells[0].id == "cell-001"
+    cells = nbformat.reads(first, as_version=4).cells
+    assert cells[0].id == "cell-001"
+    assert cells[0].outputs[0].data["text/plain"] == "42"
+    assert cells[3].outputs == []
+    assert b"widget" not in first
+    (error,) = cells[4].outputs
+    assert error.ename == "JSONDecodeError"
+    assert "/" not in "".join(error.traceback).replace("0/", ""), (
+        "no folder of this machine"
+    )
     assert "nothing changed since" in call("refresh", "a.ipynb")[1]
     assert call("refresh", "a.ipynb", "--all")[0] == 0
     assert path.read_bytes() == first
@@ -36,6 +46,9 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
 
 def test_check_shows_what_differs_and_the_command_that_mends_it(call, here, write):
     path = write("a.ipynb", "n = 6", "n * 7")
+    code, out = call("check", "a.ipynb")
+    assert code == 1
+    assert "never run" in out
     call("refresh", "a.ipynb")
     change(path, '"42"', '"43"')
     code, out = call("check", "a.ipynb")
@@ -44,131 +57,31 @@ def test_check_shows_what_differs_and_the_command_that_mends_it(call, here, writ
     assert "stored 43, fresh 42" in out
     assert "1 differ" in out
     assert "coursekit refresh a.ipynb" in out
-    assert call("refresh", "a.ipynb")[0] == 0
+    change(path, '"43"', '"42"')
     before = path.read_bytes()
     code, out = call("check", "a.ipynb")
     assert code == 0
     assert "as stored" in out
     assert path.read_bytes() == before
+    change(path, '"n * 7"', '"n * 7 + 0"')
+    assert "another source" in call("check", "a.ipynb")[1]
 
 
-def test_check_does_not_pass_what_was_never_run_or_has_changed_since(call, here, write):
-    path = write("a.ipynb", "1")
-    code, out = call("check", "a.ipynb")
-    assert code == 1
-    assert "never run" in out
-    call("refresh", "a.ipynb")
-    change(path, '"source": [\n    "1"', '"source": [\n    "1 "')
-    assert call("check", "a.ipynb")[0] == 0, "a blank at the end changes nothing"
-    change(path, '"source": [\n    "1 "', '"source": [\n    "1 + 0"')
-    code, out = call("check", "a.ipynb")
-    assert code == 1
-    assert "another source" in out
-
-
-def test_a_failing_cell_ends_both_with_1_and_nothing_is_stored(call, here, write):
-    path = write("a.ipynb", "1", "1 / 0", "3")
-    before = path.read_bytes()
+def test_a_failing_lesson_ends_both_with_1_and_the_next_one_is_done(call, write):
+    bad, good = write("a.ipynb", "1", "1 / 0", "3"), write("b.ipynb", "1")
+    before = bad.read_bytes()
     code, out = call("check", "a.ipynb")
     assert code == 1
     assert "a failed, code cell 2 of 3:" in out
     assert "ZeroDivisionError" in out
-    code, out = call("refresh", "a.ipynb")
+    code, out = call("refresh", "a.ipynb", "b.ipynb")
     assert code == 1
     assert "Not stored: a, code cell 2, on the machine 'reference' failed" in out
-    assert path.read_bytes() == before
-
-
-def test_refresh_goes_on_with_the_next_lesson(call, here, write):
-    write("a.ipynb", "1 / 0")
-    good = write("b.ipynb", "1")
-    assert call("refresh", "a.ipynb", "b.ipynb")[0] == 1
+    assert bad.read_bytes() == before
     assert nbformat.read(good, as_version=4).cells[0].outputs
 
 
-def test_an_expected_error_is_stored_without_folders_of_this_machine(call, here, write):
-    source = "import json\njson.loads('')"
-    path = write("a.ipynb", source, tags={1: ["raises-exception"]})
-    assert call("refresh", "a.ipynb")[0] == 0
-    (output,) = nbformat.read(path, as_version=4).cells[0].outputs
-    assert output.ename == "JSONDecodeError"
-    assert "/" not in "".join(output.traceback).replace("0/", "")
-    assert call("check", "a.ipynb")[0] == 0
-    first = path.read_bytes()
-    assert call("refresh", "a.ipynb")[0] == 0
-    assert path.read_bytes() == first
-
-
-def test_progress_bars_are_not_stored(call, here, write):
-    path = write(
-        "a.ipynb",
-        "from tqdm import tqdm\nfor _ in tqdm(range(3)):\n    pass",
-        "from tqdm.auto import trange\nfor _ in trange(3):\n    pass",
-    )
-    assert call("refresh", "a.ipynb")[0] == 0
-    assert [cell.outputs for cell in nbformat.read(path, as_version=4).cells] == [[], []]
-    assert "widget" not in path.read_text(encoding="utf-8")
-
-
-def test_on_real_data_only_errors_count(call, here, write):
-    path = write("a.ipynb", "import os", "os.environ['COURSEKIT_PROFILE']")
-    call("refresh", "a.ipynb")
-    assert "'embedded'" in path.read_text(encoding="utf-8")
-    code, out = call("check", "a.ipynb", "--profile", "real")
-    assert code == 0
-    assert "Not compared" in out
-    write("a.ipynb", "assert False, 'too low'")
-    code, out = call("check", "a.ipynb", "--profile", "real")
-    assert code == 1
-    assert "AssertionError: too low" in out
-
-
-def test_with_own_files_only_errors_count_and_refresh_does_not_use_them(
-    call, here, monkeypatch, write
-):
-    path = write(
-        "a.ipynb", "import os", "os.environ.get('COURSEKIT_ROLE_DIGITS') or 'none'"
-    )
-    monkeypatch.setenv("COURSEKIT_ROLE_DIGITS", str(here))
-    assert call("refresh", "a.ipynb")[0] == 0
-    assert "'none'" in path.read_text(encoding="utf-8")
-    code, out = call("check", "a.ipynb")
-    assert code == 0
-    assert "Not compared" in out
-
-
-def test_a_directive_with_a_typo_is_told_before_anything_runs(call, here, write):
-    write("a.ipynb", "open('ran', 'w').close()", "# nbtest: cost\n1")
-    for command in ("check", "refresh"):
-        code, out = call(command, "a.ipynb")
-        assert code == 1
-        assert "code cell 2" in out
-        assert "cost" in out
-    assert not (here / "ran").exists()
-
-
-@pytest.mark.parametrize("command", ["check", "refresh"])
-def test_what_is_no_notebook_is_told(call, here, command):
-    (here / "a.ipynb").write_text('{"nbformat": 3, "metadata": {}, "worksheets": []}')
-    code, out = call(command, "a.ipynb")
-    assert code == 1
-    assert "of format 3" in out
-
-
-def test_a_lesson_that_is_not_there_ends_with_2(call):
-    code, out = call("check", "99")
-    assert code == 2
-    assert "Lessons here" in out
-
-
-def test_without_names_all_lessons_and_their_solutions_are_meant():
-    chosen = choose_notebooks([])
-    assert {lesson.name for lesson in find_lessons()} <= set(chosen)
-    assert "solutions/01_convolutions" in chosen
-    assert list(choose_notebooks(["01", "01_convolutions"])) == ["01_convolutions"]
-
-
-def test_kernels_that_are_compared_get_embedded_data_and_the_cpu(here, monkeypatch):
+def test_what_is_stored_is_made_on_embedded_data_and_the_cpu(here, monkeypatch):
     monkeypatch.setenv("COURSEKIT_PROFILE", "real")
     monkeypatch.setenv("COURSEKIT_ROLE_LAND_COVER", "x")
     assert embedded_settings() == {
@@ -176,6 +89,54 @@ def test_kernels_that_are_compared_get_embedded_data_and_the_cpu(here, monkeypat
         "COURSEKIT_DEVICE": "cpu",
         "COURSEKIT_ROLE_LAND_COVER": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("PROFILE", "real", "Not compared"),
+        ("ROLE_DIGITS", ".", "Not compared"),
+        ("DEVICE", "cuda", "Only words were compared"),
+    ],
+)
+def test_where_other_numbers_are_right_they_are_not_compared(
+    call, monkeypatch, write, setting, value, said
+):
+    source = f"import os\nprint(len(os.environ.get('COURSEKIT_{setting}', '')))"
+    write("a.ipynb", source)
+    call("refresh", "a.ipynb")
+    monkeypatch.setenv(f"COURSEKIT_{setting}", value)
+    code, out = call("check", "a.ipynb")
+    assert code == 0
+    assert said in out
+    write("a.ipynb", "assert False, 'too low'")
+    code, out = call("check", "a.ipynb")
+    assert code == 1
+    assert "AssertionError: too low" in out
+
+
+@pytest.mark.parametrize("command", ["check", "refresh"])
+def test_what_cannot_be_tested_is_told_before_anything_runs(call, here, write, command):
+    write("a.ipynb", "open('ran', 'w').close()", "# nbtest: cost\n1")
+    code, out = call(command, "a.ipynb")
+    assert code == 1
+    assert "code cell 2" in out
+    assert "cost" in out
+    (here / "b.ipynb").write_text('{"nbformat": 3, "metadata": {}, "worksheets": []}')
+    assert "of format 3" in call(command, "b.ipynb")[1]
+    assert call(command, "99")[0] == 2
+    assert not (here / "ran").exists()
+
+
+def test_without_names_all_lessons_and_their_solutions_are_meant(here, write):
+    chosen = choose_notebooks([])
+    assert {lesson.name for lesson in find_lessons()} <= set(chosen)
+    assert "solutions/01_convolutions" in chosen
+    assert list(choose_notebooks(["01", "01_convolutions"])) == ["01_convolutions"]
+    (here / "b").mkdir()
+    paths = [str(write(name, "1")) for name in ("a.ipynb", "b/a.ipynb")]
+    with pytest.raises(SettingsError, match="Two of the notebooks have one name"):
+        choose_notebooks(paths)
 
 
 def test_several_machines_and_jobs_give_ranges_that_check_uses(call, here, write):
@@ -194,7 +155,7 @@ def test_several_machines_and_jobs_give_ranges_that_check_uses(call, here, write
     assert "measured 0.53 to 0.54" in out
 
 
-def test_words_that_differ_between_machines_are_refused_with_both(call, here, write):
+def test_words_that_differ_between_machines_are_refused_with_both(call, write):
     source = "import os\nprint('new' if 'MKL_CBWR' in os.environ else 'old')"
     path = write("a.ipynb", source)
     before = path.read_bytes()
@@ -203,39 +164,3 @@ def test_words_that_differ_between_machines_are_refused_with_both(call, here, wr
     assert "'MKL and OpenBLAS old, jitter 3' (fresh)" in out
     assert "stored 'old', fresh 'new'" in out
     assert path.read_bytes() == before
-
-
-def test_on_a_gpu_only_words_are_compared(call, here, monkeypatch, write):
-    write("a.ipynb", "print('loss', 0.5)")
-    call("refresh", "a.ipynb")
-    change(here / "a.ipynb", "loss 0.5", "loss 0.9")
-    monkeypatch.setenv("COURSEKIT_DEVICE", "cuda")
-    code, out = call("check", "a.ipynb")
-    assert code == 0
-    assert "Only words were compared" in out
-
-
-def test_only_what_changed_is_run_again(call, here, monkeypatch, write):
-    package, data = here / "package", here / "data"
-    for folder in (package, data):
-        folder.mkdir()
-    code = package / "__init__.py"
-    code.write_text("x = 1\n")
-    monkeypatch.setattr("coursekit.__file__", str(code))
-    monkeypatch.setattr("coursekit.assets.data_folder", lambda: data)
-    path = write("a.ipynb", "1")
-    call("refresh", "a.ipynb")
-
-    def is_run_again():
-        return "nothing changed" not in call("refresh", "a.ipynb")[1]
-
-    assert not is_run_again()
-    code.write_text("# why\nx = 1\n")
-    assert not is_run_again()
-    code.write_text("x = 2\n")
-    assert is_run_again()
-    (data / "table.csv").write_text("1")
-    assert is_run_again()
-    change(path, '"source": [\n    "1"', '"source": [\n    "1 + 1"')
-    assert is_run_again()
-    assert not is_run_again()

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from coursekit import assets, course
 from coursekit.assets import data_folder
-from coursekit.cli.doctor import role_states
+from coursekit.cli.doctor import examine_roles
 from coursekit.course import roles
 from coursekit.course.roles import MODEL_ROLES, ROLES
 from coursekit.datasets import ImageSet, downloads, make_loader
@@ -54,7 +54,8 @@ def save_classes(folder, names=("ants", "bees"), count=10):
 
 
 def states_of(role):
-    return {state.profile: state for state in role_states() if state.role == role}
+    found = [f for f in examine_roles() if f.name.partition(",")[0] == role]
+    return {f.name.removeprefix(f"{role}, "): f for f in found}
 
 
 def test_the_roles_and_what_they_download():
@@ -229,7 +230,7 @@ def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
     image = torch.rand(1, 3, 96, 96)
     with torch.inference_mode():
         torch.testing.assert_close(course.model(role)(image), saved(image))
-    assert {state.state for state in states_of(role).values()} == {"yours"}
+    assert states_of(role)[role].said.startswith("yours: ")
 
 
 def test_a_file_whose_name_holds_a_colon_is_taken_as_it_is(tmp_path):
@@ -298,7 +299,7 @@ def test_ones_own_clip_is_used_or_its_fault_is_told(monkeypatch, tmp_path, profi
     monkeypatch.setenv("COURSEKIT_PROFILE", profile)
     course.use_own_files("clip", own)
     assert course.clip().tokenizer.is_word_level
-    assert states_of("clip")["both"].state == "yours"
+    assert states_of("clip")["clip"].said.startswith("yours: ")
     config = own / "open_clip_config.json"
     config.write_text(config.read_text().replace('"embed_dim": 96', '"embed_dim": 32'))
     with pytest.raises(RoleError, match=r"(?s)size mismatch.*unset COURSEKIT_ROLE_CLIP"):
@@ -317,10 +318,9 @@ def test_without_downloads_the_error_and_the_doctor_name_the_command(real, role)
     with pytest.raises(AssetError, match=rf"(?s)role '{role}'.*coursekit fetch {asset}"):
         course.dataset(role) if role in DATA else course.model(role)
     states = states_of(role)
-    assert states["embedded"].state == "ready"
-    assert states["real"].state == "missing"
-    assert f"coursekit fetch {asset}" in states["real"].mend
-    assert assets.get_asset(asset).files[0].path in states["real"].mend
+    assert states["embedded"].said.startswith("ready: ")
+    assert states["real"].said.startswith("missing: ")
+    assert f"coursekit fetch {asset}" in states["real"].said
 
 
 def test_the_registered_hashes_are_those_in_the_libraries_addresses():
@@ -336,22 +336,20 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
 
 def test_files_that_are_at_hand_are_ready(monkeypatch, tmp_path):
     monkeypatch.setattr("coursekit.assets.find_file", lambda name: tmp_path)
-    state = states_of("digits")["real"]
-    assert state.state == "ready"
-    assert str(tmp_path) in state.what
+    assert states_of("digits")["real"].said == f"ready: {tmp_path}"
 
 
 def test_own_files_that_broke_since_are_not_usable(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSEKIT_ROLE_INSECTS", str(tmp_path / "gone"))
-    for state in states_of("insects").values():
-        assert state.state == "not usable"
-        assert "gone does not exist" in state.mend
+    state = states_of("insects")["insects"]
+    assert state.is_fatal
+    assert "gone does not exist" in state.mend
 
 
 def test_a_variable_that_names_no_role_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSEKIT_ROLE_LANDCOVER", str(tmp_path))
-    state = states_of("landcover")["both"]
-    assert state.state == "not usable"
+    state = states_of("landcover")["landcover"]
+    assert state.is_fatal
     assert "Did you mean 'land-cover'?" in state.mend
 
 

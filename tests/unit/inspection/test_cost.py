@@ -20,7 +20,7 @@ from coursekit.inspection import (
     summarize,
 )
 
-# One or two of each family; tests/benchmarks/bench_inspection.py compares all eighty.
+# One or two of each family.
 NAMES = [
     "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s",
     "googlenet", "inception_v3", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_large",

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 
 import open_clip
 import pytest
@@ -15,21 +16,10 @@ from coursekit.datasets import HELD_OUT_PAIRS
 from coursekit.datasets.shapes import caption_shape
 from coursekit.models.clip import CheckedTokenizer, open_clip_files
 from coursekit.recipes import clip
-from coursekit.recipes.clip import (
-    ATTRIBUTES,
-    CLIP_WORDS,
-    WORDS_FILE,
-    ClipRecipe,
-    contrastive_loss,
-    draw_caption,
-    draw_pairs,
-    measure_clip,
-    train_clip,
-    write_clip_files,
-)
+from coursekit.recipes.clip import ATTRIBUTES, CLIP_WORDS, draw_caption
 
 STAR = ("star", "red", "small", "striped")
-SHORT = ClipRecipe(n_images=256, n_epochs=2, batch_size=64)
+SHORT = replace(clip.RECIPE, n_images=256, n_epochs=2, batch_size=64)
 
 
 # --- words and captions -----------------------------------------------------------------
@@ -38,8 +28,8 @@ SHORT = ClipRecipe(n_images=256, n_epochs=2, batch_size=64)
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
-    write_clip_files(folder)
-    words = str(folder / WORDS_FILE)
+    clip.write_clip_files(folder)
+    words = str(folder / clip.WORDS_FILE)
     opened = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=words)
     return CheckedTokenizer(opened, is_word_level=True)
 
@@ -82,7 +72,7 @@ def features(request):
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_it_is_the_symmetric_cross_entropy_of_the_library(features, scale):
     nothing = torch.zeros(12, 12, dtype=torch.bool)
-    ours = contrastive_loss(*features, scale=scale, ignore=nothing)
+    ours = clip.contrastive_loss(*features, scale=scale, ignore=nothing)
     assert ours.item() == pytest.approx(ClipLoss()(*features, scale).item(), abs=1e-6)
 
 
@@ -97,7 +87,7 @@ def test_an_ignored_pair_is_as_if_it_were_not_there(features):
         column = [i for i in range(12) if i == own or not ignore[i, own]]
         total += torch.logsumexp(logits[own, row], 0) - logits[own, own]
         total += torch.logsumexp(logits[column, own], 0) - logits[own, own]
-    ours = contrastive_loss(images, texts, scale=7.0, ignore=ignore)
+    ours = clip.contrastive_loss(images, texts, scale=7.0, ignore=ignore)
     torch.testing.assert_close(ours, total / 24)
 
 
@@ -117,20 +107,16 @@ def test_only_untrue_captions_of_one_color_or_one_shape_count_as_wrong():
 
 
 def test_a_caption_that_is_true_of_another_picture_does_not_count(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        clip,
-        "contrastive_loss",
-        lambda *, ignore, **_: seen.append(ignore) or torch.zeros(()),
-    )
+    seen, captions = [], ["star", "a small red star", "a red disc"]
+    named = [(1, 0, 0, 0), (1, 1, 1, 0), (1, 1, 0, 0)]
+    drawn = zip(captions, [tuple(map(bool, row)) for row in named], strict=True)
+    monkeypatch.setattr(clip, "draw_caption", lambda names, rng: next(drawn))
+    note = lambda *, ignore, **_: seen.append(ignore) or torch.zeros(())  # noqa: E731
+    monkeypatch.setattr(clip, "contrastive_loss", note)
     model, _, tokenizer = course.clip()
-    loss = clip._CaptionLoss(model, tokenizer.tokenizer, seed=0)
     star, disc = (ATTRIBUTES["shape"].index(name) for name in ("star", "disc"))
     numbers = torch.tensor([[star, 0, 2, 0], [star, 0, 0, 0], [disc, 0, 0, 0]])
-    captions = ["star", "a small red star", "a red disc"]
-    named = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 0]]).bool()
-    monkeypatch.setattr(loss, "_draw", lambda _: (captions, named))
-    loss((torch.zeros(3, 96),), numbers)
+    clip._caption_loss(model, tokenizer.tokenizer, 0)((torch.zeros(3, 96),), numbers)
     assert seen[1].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 
@@ -139,15 +125,15 @@ def test_a_caption_that_is_true_of_another_picture_does_not_count(monkeypatch):
 
 def test_two_trainings_give_the_same_files_that_open_clip_opens(tmp_path, monkeypatch):
     monkeypatch.setattr(clip, "_N_TEST", 60)
-    first, second = (train_clip(tmp_path / name, recipe=SHORT) for name in "ab")
-    assert first.accuracies == second.accuracies
-    folder = first.weights.parent
+    (first, reached), (second, again) = (clip.train(tmp_path / n, SHORT) for n in "ab")
+    assert reached == again
+    folder = first.parent
     for file in folder.glob("[!c]*"):  # the card tells the date
-        assert file.read_bytes() == (second.weights.parent / file.name).read_bytes()
+        assert file.read_bytes() == (second.parent / file.name).read_bytes()
     card = (folder / "clip_small.md").read_text()
-    assert "coursekit train clip --images 256 --epochs 2" in card
+    assert "coursekit train clip --images 256 --epochs 2 --seed 7" in card
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{folder}")
-    words = str(folder / WORDS_FILE)
+    words = str(folder / clip.WORDS_FILE)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}", bpe_path=words)
     opened = open_clip_files(folder, architecture="")
     text = ["a small red star on a striped background"]
@@ -159,25 +145,23 @@ def test_two_trainings_give_the_same_files_that_open_clip_opens(tmp_path, monkey
     assert sum(p.numel() for p in model.parameters()) <= 500_000
 
 
-def test_no_training_picture_shows_a_held_out_pair():
-    numbers = torch.cat([labels for _, labels in clip._loader(SHORT)])
+def test_no_training_picture_shows_a_held_out_pair_and_both_kinds_are_measured():
+    def pairs_of(pictures):
+        kinds = (pictures.attributes[kind] for kind in ("shape", "color"))
+        return set(zip(*kinds, strict=True))
+
+    numbers = torch.cat([labels for _, labels in clip._loader(SHORT)]).tolist()
     shapes, colors = ATTRIBUTES["shape"], ATTRIBUTES["color"]
-    seen = {(shapes[row[0]], colors[row[1]]) for row in numbers.tolist()}
+    seen = {(shapes[row[0]], colors[row[1]]) for row in numbers}
     assert len(seen) > 100
-    assert not seen & set(HELD_OUT_PAIRS)
-
-
-@pytest.mark.parametrize(("pairs", "expected"), [("seen", False), ("held-out", True)])
-def test_pictures_to_measure_on_are_of_the_pairs_they_are_said_to_be(pairs, expected):
-    drawn = draw_pairs(pairs, 200, seed=1)
-    held = zip(drawn.attributes["shape"], drawn.attributes["color"], strict=True)
-    assert {pair in HELD_OUT_PAIRS for pair in held} == {expected}
+    assert not (seen | pairs_of(clip.draw_pairs("seen", 200, seed=1))) & {*HELD_OUT_PAIRS}
+    assert pairs_of(clip.draw_pairs("held-out", 200, seed=1)) <= {*HELD_OUT_PAIRS}
 
 
 def test_the_shipped_weights_reach_what_lessons_rely_on():
     """On pictures of another world than that of the card."""
     model, _, tokenizer = course.clip()
-    reached = measure_clip(model, tokenizer, n_images=1500, seed=11)
+    reached = clip.measure_clip(model, tokenizer, n_images=1500, seed=11)
     assert reached["shapes of seen pairs"] > 0.88
     assert reached["shapes of held-out pairs"] > 0.84
     assert reached["colors of held-out pairs"] > 0.97

@@ -1,8 +1,5 @@
 """repeat_runs: every way with every seed, in pairs, in one table."""
 
-import pytest
-
-from coursekit.errors import SettingsError
 from coursekit.recipes import repeat_runs
 
 
@@ -21,9 +18,3 @@ def test_every_way_runs_with_every_seed_in_turns():
     assert runs.columns.tolist() == ["strategy", "seed", "accuracy", "seconds"]
     table = runs.pivot(index="seed", columns="strategy", values="accuracy")
     assert (table["b"] - table["a"]).to_dict() == {3: 3, 5: 5}
-
-
-@pytest.mark.parametrize("seeds", [[], [1, 1]])
-def test_seeds_differ_and_there_is_one(seeds):
-    with pytest.raises(SettingsError, match="seeds that differ"):
-        repeat_runs({"one": dict}, seeds)
