@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coursekit.assets import data_folder
-from coursekit.models.blocks import BasicBlock
+from coursekit.models.networks import BasicBlock
 
 WEIGHTS = "weights/coursekit_resnet8.shapes.safetensors"
 
