@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import pairwise
 from os.path import commonprefix
 from typing import NamedTuple
 
@@ -35,20 +36,17 @@ def find_head(model: nn.Module) -> str:
     >>> find_head(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)))
     '2'
     """
-    parts = dict(model.named_modules())
-    places = _configured_heads(model)[:1] or [
-        name for name in _USUAL_NAMES if name in parts
-    ]
+    parts, layers = dict(model.named_modules()), _head_layers(model)
+    usual = [name for name in _USUAL_NAMES if name in parts]
+    places = _configured_heads(model)[:1] or usual
     for name in places:
-        if layers := [
-            n for n, layer in parts[name].named_modules() if _is_head_layer(layer)
-        ]:
+        if inside := _inside(layers, name):
             is_whole = isinstance(parts[name], nn.Sequential) and name in ("fc", "head")
-            return name if is_whole else f"{name}.{layers[-1]}".strip(".")
-    weighted = [n for n, part in parts.items() if hasattr(part, "weight")]
-    # The last with weights; where that is a normalization, it has been taken off.
-    if not places and weighted and _is_head_layer(parts[weighted[-1]]):
-        return weighted[-1]
+            return name if is_whole else inside[-1]
+    weighted = [name for name, part in parts.items() if hasattr(part, "weight")]
+    # Where the last with weights is a normalization, the head has been taken off.
+    if layers and not places and weighted[-1] == layers[-1]:
+        return layers[-1]
     msg = (
         "A head is a linear layer or a 1x1 convolution that makes the logits, but "
         f"{type(model).__name__} has none that can be found. Was it taken off already?"
@@ -62,10 +60,10 @@ def other_heads(model: nn.Module, name: str) -> list[str]:
     The latter are the last head layers of children called ``aux...``, as GoogLeNet has them.
     """
     found = [other for other in _configured_heads(model) if other != name]
-    for child, part in model.named_children():
+    layers = _head_layers(model)
+    for child, _ in model.named_children():
         if child.lower().startswith("aux"):
-            inner = [n for n, layer in part.named_modules() if _is_head_layer(layer)]
-            found += [f"{child}.{n}".strip(".") for n in inner[-1:]]
+            found += _inside(layers, child)[-1:]
     return found
 
 
@@ -75,14 +73,18 @@ def _configured_heads(model: nn.Module) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
+def _head_layers(model: nn.Module) -> list[str]:
+    return [name for name, layer in model.named_modules() if _is_head_layer(layer)]
+
+
+def _inside(layers: list[str], name: str) -> list[str]:
+    return [layer for layer in layers if f"{layer}.".startswith(f"{name}.")]
+
+
 def _is_head_layer(layer: nn.Module) -> bool:
     if isinstance(layer, nn.Conv2d):
         return layer.kernel_size == (1, 1) and layer.groups == 1
     return isinstance(layer, nn.Linear)
-
-
-def _first_layer(head: nn.Module) -> nn.Module:
-    return next(layer for layer in head.modules() if _is_head_layer(layer))
 
 
 # --- replace ------------------------------------------------------------------------------
@@ -104,12 +106,14 @@ def replace_head(model: nn.Module, n_classes: int, *, seed: int) -> nn.Module:
     name, changed = find_head(model), deepcopy(model)
     for index, other in enumerate(other_heads(model, name)):
         with seeded(seed, "other head", index):
-            changed = _with_head(
-                changed, other, _like(changed.get_submodule(other), n_classes)
-            )
+            _draw_head(changed, other, n_classes)
     with seeded(seed, "head"):
-        head = _like(changed.get_submodule(name), n_classes)
-    return _with_head(changed, name, head, n_classes)
+        changed = _draw_head(changed, name, n_classes)
+    if hasattr(changed, "num_classes"):
+        changed.num_classes = n_classes
+    if getattr(changed, "pretrained_cfg", None):
+        changed.pretrained_cfg["num_classes"] = n_classes
+    return changed
 
 
 def put_head(model: nn.Module, head: nn.Linear) -> nn.Module:
@@ -123,28 +127,25 @@ def put_head(model: nn.Module, head: nn.Linear) -> nn.Module:
     ShapeError
         If `head` wants another number of features than the model has there.
     """
-    name, changed = find_head(model), deepcopy(model)
-    old = _first_layer(changed.get_submodule(name))
-    if head.in_features != (n_given := old.weight.shape[1]):
+    name = find_head(model)
+    changed = replace_head(model, head.out_features, seed=0)
+    new = changed.get_submodule(name)
+    if head.in_features != (n_given := new.weight.shape[1]):
         msg = (
             f"The head was made for {head.in_features} features, but {name!r} of "
             f"{type(model).__name__} is given {n_given}. Embed with this model first."
         )
         raise ShapeError(msg)
-    new = deepcopy(head)
-    if isinstance(old, nn.Conv2d):
-        new = nn.Conv2d(*reversed(head.weight.shape), 1, device="meta")  # nothing is drawn
-        new.weight = nn.Parameter(head.weight.detach()[:, :, None, None].clone())
-        new.bias = deepcopy(head.bias)
-        # SqueezeNet averages what its ReLU leaves of the logits: without it, they are those
-        # of the averaged features.
-        parent = changed.get_submodule(name.rpartition(".")[0])
-        layers = [*parent.named_children()]
-        after = layers[[layer for _, layer in layers].index(old) + 1 :][:1]
-        if after and isinstance(after[0][1], nn.ReLU):
-            setattr(parent, after[0][0], nn.Identity())
-    new = new.to(old.weight).train(old.training)
-    return _with_head(changed, name, new, head.out_features)
+    shapes = {key: value.shape for key, value in new.state_dict().items()}
+    values = {key: value.reshape(shapes[key]) for key, value in head.state_dict().items()}
+    new.load_state_dict(values)
+    # SqueezeNet averages over all places what a ReLU leaves of the logits: without the ReLU,
+    # they are those of the averaged features.
+    parent = changed.get_submodule(name.rpartition(".")[0])
+    for (_, layer), (behind, after) in pairwise(parent.named_children()):
+        if layer is new and isinstance(after, nn.ReLU):
+            setattr(parent, behind, nn.Identity())
+    return changed
 
 
 def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
@@ -173,26 +174,20 @@ def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
     return fresh
 
 
-def _like(head: nn.Module, n_classes: int) -> nn.Module:
-    """Return a new layer of the kind of `head`, drawn on the CPU: a seed is enough."""
-    weight = _first_layer(head).weight  # (outputs, inputs, ...)
+def _draw_head(model: nn.Module, name: str, n_classes: int) -> nn.Module:
+    """Return `model` with a new layer at `name`, which may be all of it.
+
+    The layer is of the kind of the old one, drawn on the CPU: so a seed is enough.
+    """
+    old = model.get_submodule(name)
+    weight = old.get_submodule(_head_layers(old)[0]).weight  # (outputs, inputs, ...)
     sizes = weight.shape[1], n_classes
     new = nn.Linear(*sizes) if weight.ndim == 2 else nn.Conv2d(*sizes, 1)
-    return new.to(weight).train(head.training)
-
-
-def _with_head(
-    model: nn.Module, name: str, head: nn.Module, n_classes: int | None = None
-) -> nn.Module:
-    """Put `head` into `model`, which may be all of it, and note its number of classes."""
+    new = new.to(weight).train(old.training)
     if not name:
-        return head
+        return new
     parent, _, own = name.rpartition(".")
-    setattr(model.get_submodule(parent), own, head)
-    if n_classes and hasattr(model, "num_classes"):
-        model.num_classes = n_classes
-    if n_classes and getattr(model, "pretrained_cfg", None):
-        model.pretrained_cfg["num_classes"] = n_classes
+    setattr(model.get_submodule(parent), own, new)
     return model
 
 
