@@ -163,7 +163,4 @@ def coursekit_resnet8(pretrained: bool = False, **kwargs: Any) -> SmallResNet:
 
 def _to_full_precision(state: Mapping[str, Tensor], _: nn.Module) -> dict[str, Tensor]:
     """Return what a file holds in half precision, so that adapting it rounds nothing."""
-    return {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in state.items()
-    }
+    return {name: value.float() for name, value in state.items()}
