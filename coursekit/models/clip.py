@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError
 from coursekit.models.states import read_state
 
-_MOST_NAMED = 5
-
 
 class CheckedTokenizer:
     """A tokenizer of open_clip that warns of what it cannot read.
@@ -49,20 +47,18 @@ class CheckedTokenizer:
         texts = [texts] if isinstance(texts, str) else list(texts)
         unknown = self._find_unknown(texts) if self.is_word_level else []
         if unknown:
-            more = f" and {len(unknown) - _MOST_NAMED} more" * (len(unknown) > _MOST_NAMED)
+            some = ", ".join(map(repr, unknown[:5])) + ", ..." * (len(unknown) > 5)
             msg = (
-                f"The model knows no word {', '.join(map(repr, unknown[:_MOST_NAMED]))}{more}: "
-                "the rest of the text is read, these say nothing to it. Use words of its "
-                "captions."
+                f"The model knows no word {some}: the rest of the text is read, these say "
+                "nothing to it. Use words of its captions."
             )
             warnings.warn(msg, stacklevel=2)
         length = context_length or self.context_length
         long = [text for text in texts if len(self.encode(text)) > length - 2]
         if long:
-            more = f", like {len(long) - 1} more texts" * (len(long) > 1)
             msg = (
                 f"{long[0]!r} is longer than {length} tokens, start and end included, and is "
-                f"cut off there{more}. Shorten it."
+                "cut off there. Shorten it."
             )
             warnings.warn(msg, stacklevel=2)
         return self.tokenizer(texts, context_length=length)
