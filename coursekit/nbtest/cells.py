@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 from coursekit.errors import NotebookError
 from coursekit.nbtest.compare import ITEMS, Measured
 
+_CURE = "If the cell is meant to fail: tag raises-exception."
 _COMMENT = re.compile(r"(?m)^\s*#+\s*(?:nbtest\b|NBVAL_).*$")
 
 
@@ -81,8 +82,7 @@ def find_stored_problems(
 ) -> dict[int, str]:
     """Return why the stored outputs of some code cells cannot be right, by their place.
 
-    In a notebook that carries hashes of its sources, which ``coursekit refresh`` writes,
-    cells whose outputs are ignored are checked too: readers see them.
+    With hashes of sources, ignored outputs are checked too: readers see them.
     """
     hashes = [own_metadata(cell).get("source_sha256") for cell in cells]
     problems: dict[int, str] = {}
@@ -100,10 +100,8 @@ def find_stored_problems(
             by = "by another source than the cell has now" if stored else "before the cell"
             problems[place] = f"The stored outputs were made {by}."
         elif error is not None and not said.may_raise:
-            text = f"{error.ename}: {error.evalue}. If the cell is meant to fail"
-            problems[place] = (
-                f"An error is stored that is not expected: {text}: tag raises-exception."
-            )
+            text = f"{error.ename}: {error.evalue}. {_CURE}"
+            problems[place] = f"An error is stored that is not expected: {text}"
         last = max(last, count or 0)
     return problems
 
@@ -121,9 +119,6 @@ def read_notebook(path: Path, *, name: str | None = None) -> NotebookNode:
                 raise ValueError(f"it is of format {content['nbformat']}, not 4")  # noqa: TRY301
             nbformat.validate(content)
             notebook = nbformat.reads(text, as_version=4)
-        language = notebook.metadata.get("kernelspec", {}).get("language", "python")
-        if language.lower() != "python":
-            raise ValueError(f"it is written in {language}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, nbformat.ValidationError) as error:
         if "\n<<<<<<<" in text:
             cure = "It holds the marks of a git merge: choose a side and remove them."

@@ -146,8 +146,8 @@ def _compare_numbers(old: Part, new: Part, measured: Measured, place: int) -> li
     verb = "differs" if len(wrong) == 1 else "differ; the worst"
     head = f" (column {low.where!r})" if low.where.strip() else ""
     shown = f"{moved:.3g} away" if old.picture else high.text
-    text = f"In {old.where}: {len(wrong)} of {len(old.numbers)} numbers {verb}{head}: "
-    text += f"stored {low.text}, fresh {shown}"
+    count = f"{len(wrong)} of {len(old.numbers)} numbers {verb}{head}"
+    text = f"In {old.where}: {count}: stored {low.text}, fresh {shown}"
     if low.kind != high.kind and at not in measured.ranges:
         text += f", of another kind ({low.kind}, now {high.kind})"
     elif allowed == (0.0, 0.0):
@@ -164,13 +164,9 @@ def _compare_numbers(old: Part, new: Part, measured: Measured, place: int) -> li
 
 
 def _say_words(old: Part, new: Part) -> str:
-    pairs = zip_longest(old.words, new.words)
+    pairs = zip_longest(old.words, new.words, fillvalue="(the end)")
     one, two = next(pair for pair in pairs if pair[0] != pair[1])
     words = f"the text differs: stored {one!r}, fresh {two!r}."
-    if two is None:
-        words = f"the text ends early: {one!r} is missing."
-    elif one is None:
-        words = f"the text goes on: {two!r} is new."
     return words.replace("'#'", "a number") + _diff(old.text, new.text)
 
 
@@ -185,8 +181,7 @@ def difference_of_pictures(stored: str, fresh: str) -> float:
     """Return how far two pictures in base64 are apart, as a share of the full scale.
 
     It is the root-mean-square difference of their colors, reduced to 128 x 128 pixels; or a
-    fifth of it in the worst of 8 x 8 parts, if that is more. 1 where sizes differ, and where
-    one cannot be read.
+    fifth of it in the worst of 8 x 8 parts, if that is more. 1 where one has another size.
     """
     if stored == fresh:
         return 0.0
@@ -208,12 +203,9 @@ def difference_of_pictures(stored: str, fresh: str) -> float:
 
 
 def _open(text: str) -> Any:
-    """Read a picture as RGB, on white where it is transparent."""
     from PIL import Image
 
-    image = Image.open(BytesIO(b64decode(text))).convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    return Image.open(BytesIO(b64decode(text))).convert("RGB")
 
 
 def _write_sheet(stored: str, fresh: str, path: Path) -> list[str]:

@@ -9,7 +9,6 @@ import os
 import platform
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -58,9 +57,8 @@ _EMULATED: Mapping[str, Mapping[str, str]] = {
 MACHINES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {"reference": {}}
     | {
-        f"{name}, jitter {seed}": settings
-        | {_JITTER: f"{seed} {1e-6 if seed % 2 else 1e-4}"}
-        for seed, (name, settings) in enumerate(_EMULATED.items(), start=1)
+        f"{name}, jitter {n}": changes | {_JITTER: f"{n} {1e-6 if n % 2 else 1e-4}"}
+        for n, (name, changes) in enumerate(_EMULATED.items(), start=1)
     }
 )
 """The runs of `refresh`: what differs from the pinned environment."""
@@ -85,36 +83,13 @@ def _has_avx2() -> bool:
     return platform.machine() == "x86_64" and "avx2" in words
 
 
-def wait_for_children() -> None:
-    """Let a cell end only when what its processes printed has come.
-
-    Called in a kernel before its first cell: ipykernel reads their pipe in a thread.
-    """
-    with suppress(ImportError):  # Windows has neither this module nor that thread
-        import resource
-        import time
-
-        from IPython import get_ipython
-
-        seen = [0]
-
-        def wait(*_: object) -> None:
-            used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-            if used != seen[0]:
-                time.sleep(0.2)
-            seen[0] = used
-
-        get_ipython().events.register("post_run_cell", wait)
-
-
 def watch_optimizers() -> None:
     """Note each step of an optimizer in a file, and add the jitter that was asked for.
 
     Called in a kernel before its first cell. Before the first step of an optimizer, every
-    parameter that has a gradient is multiplied by ``1 + size * noise``; the environment holds
-    seed and size, as in ``"3 1e-4"``. Trainings amplify the last bits, so this is an honest
-    worst case of what another processor does. The noise depends on a parameter's place and
-    shape, not on what ran before: two trainings that must agree get the same.
+    parameter that has a gradient is multiplied by ``1 + size * noise``, an honest worst case of
+    what another processor does; the environment holds seed and size, as in ``"3 1e-4"``. The
+    noise depends on a parameter's place and shape alone: trainings that must agree get the same.
     """
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook

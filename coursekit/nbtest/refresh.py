@@ -189,7 +189,7 @@ def renew(
             column = {name: others[number - 1].outputs for name, others in columns.items()}
             measure = combine(column, rules, new.source)
         measures.append(measure)
-        if told := [*measure.refusals, *_find_faults(new, may_raise=rules.may_raise)]:
+        if told := [*measure.refusals, *_too_large(new)]:
             first = new.source.strip().splitlines()[0]
             lines = "\n".join(told).splitlines()
             refused.append("\n    ".join([f"code cell {number}, {first!r}:", *lines]))
@@ -201,10 +201,8 @@ def renew(
         if stays:
             new.outputs = old.outputs
         is_same_above = is_same_above and (stays or not new.outputs)
-    n_bytes = sum(len(json.dumps(measure.ranges)) for measure in measures)
-    if n_bytes > _MOST_RANGES:
-        over = f"{n_bytes:,} bytes, over {_MOST_RANGES:,}"
-        refused.append(f"the ranges take {over}: show less.")
+    if (n_bytes := sum(len(json.dumps(m.ranges)) for m in measures)) > _MOST_RANGES:
+        refused.append(f"ranges of {n_bytes:,} bytes, over {_MOST_RANGES:,}: show less.")
     if refused:
         head = f"{name} is not the same on every machine, so nothing is stored:"
         raise NotebookError("\n  ".join([head, *refused]))
@@ -230,16 +228,11 @@ def _is_as_before(old: NotebookNode, new: NotebookNode, book: NotebookNode) -> b
     return not compare_cell(old.outputs, new.outputs, measured=exact)
 
 
-def _find_faults(cell: NotebookNode, *, may_raise: bool) -> list[str]:
-    found = []
+def _too_large(cell: NotebookNode) -> Iterator[str]:
     for output in cell.outputs:
-        if output.output_type == "error" and not may_raise:
-            cure = "If it is meant to fail, give it the tag raises-exception."
-            found.append(f"It shows an error: {output.ename}: {output.evalue}. {cure}")
         if (n_bytes := len(json.dumps(output).encode())) > _LARGEST:
             over = f"{n_bytes:,} bytes, over {_LARGEST:,}"
-            found.append(f"An output has {over}: draw or print less.")
-    return found
+            yield f"An output has {over}: draw or print less."
 
 
 def _tidy(notebook: NotebookNode) -> NotebookNode:
@@ -266,8 +259,7 @@ def _tidy(notebook: NotebookNode) -> NotebookNode:
         cell.outputs = [out for out in cell.outputs if not shown.is_progress_bar(out)]
         for output in cell.outputs:
             output.get("data", {}).pop(shown.WIDGET_MIME, None)
-        full = (o for o in cell.outputs if o.get("text", "-") and o.get("data", "-"))
-        cell.outputs = [*full]
+        cell.outputs = [o for o in cell.outputs if o.get("text", 1) and o.get("data", 1)]
     return book
 
 

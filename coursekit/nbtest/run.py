@@ -92,7 +92,6 @@ class NotebookSession:
             self._loop.run(self._client.async_start_new_kernel(**self._arguments))
             self._process = getattr(self._manager.provisioner, "process", None)
             self._loop.run(self._client.async_start_new_kernel_client())
-            self.call_in_kernel("wait_for_children")
         except (OSError, RuntimeError) as error:
             return CellFailure(None, f"The kernel did not start. {error}")
         return None
@@ -112,9 +111,8 @@ class NotebookSession:
             return CellFailure(number, words, lines[0].strip() if lines else "", trace)
         except CellTimeoutError:
             self.kill()
-            return CellFailure(
-                number, f"The cell took longer than {self.timeout:g} seconds."
-            )
+            said = f"The cell took longer than {self.timeout:g} seconds."
+            return CellFailure(number, said)
         except DeadKernelError:
             code = self._process.poll()
             if code is None:  # Ctrl-C, as nbclient sees it

@@ -223,11 +223,8 @@ def _data_parts(mime: str, content: Any) -> Iterator[Part]:
 _MEMBERS = ("axes", "lines", "bars", "patches", "points", "images")
 _PIXELS = ("grid", "contrast")
 _FOLLOW = ("x_limits", "y_limits", "texts_at")  # the other numbers, with some margin
-_DRAWN = {
-    *["x", "y", "values", "at", "base", "heights", "extent", "scale", "box"],
-    *_FOLLOW,
-    *_PIXELS,
-}
+_DRAWN = {"x", "y", "values", "at", "base", "heights", "extent", "scale", "box"}
+_DRAWN |= {*_FOLLOW, *_PIXELS}
 _ALONG = {"x": ("x_limits", "x", "at"), "y": ("y_limits", "y", "base", "heights")}
 
 

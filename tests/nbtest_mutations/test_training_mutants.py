@@ -15,46 +15,26 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 
 # Lesson, what is replaced, by what, and the number of code cells that are run.
 MUTANTS = {
-    "a rate ten times too small": (
-        "01",
-        "lr=2e-3)\n    trainers[key]",
-        "lr=2e-4)\n    trainers[key]",
-        64,
-    ),
-    "labels shifted by one": (
-        "01",
-        "train_loader = datasets",
-        "train_digits.labels[:] = (train_digits.labels + 1) % 10\ntrain_loader = datasets",
-        64,
-    ),
-    "training images in order": ("01", "shuffle=True, seed=SEED)\ntest", "shuffle=False)\ntest", 64),
-    "skips where there are none": ("02", "skip=skip, width=8", "skip=not skip, width=8", 43),
-    "training images not normalized": ("04", "[*changes, normalize]", "[*changes]", 37),
-    "augmentation on the test part": (
-        "05",
-        "preset.train if is_training else preset.evaluation",
-        "preset.train",
-        16,
-    ),
-    "a frozen layer that trains": (
-        "05",
-        "report = training.freeze(one_layer)",
-        "report = training.freeze(one_layer)\n_ = training.unfreeze(one_layer)",
-        17,
-    ),
-    "a backbone without its weights": (
-        "05",
-        "one_layer = models.replace_head(backbone,",
-        "one_layer = models.replace_head(models.build_untrained(backbone, seed=SEED),",
-        17,
-    ),
-    "trained on the validation part": (
-        "05",
-        'train, validation = loaders["train"]',
-        'train, validation = loaders["validation"]',
-        16,
-    ),
-    "tested in training mode": ("06", "    network.eval()\n", "    network.train()\n", 36),
+    "a rate ten times too small": ("01", "lr=2e-3)\n    trainers[key]",
+        "lr=2e-4)\n    trainers[key]", 64),
+    "labels shifted by one": ("01", "train_loader = datasets",
+        "train_digits.labels[:] = (train_digits.labels + 1) % 10\ntrain_loader = datasets", 64),
+    "training images in order": ("01", "shuffle=True, seed=SEED)\ntest",
+        "shuffle=False)\ntest", 64),
+    "skips where there are none": ("02", "skip=skip, width=8",
+        "skip=not skip, width=8", 43),
+    "training images not normalized": ("04", "[*changes, normalize]",
+        "[*changes]", 37),
+    "augmentation on the test part": ("05", "preset.train if is_training else preset.evaluation",
+        "preset.train", 16),
+    "a frozen layer that trains": ("05", "report = training.freeze(one_layer)",
+        "report = training.freeze(one_layer)\n_ = training.unfreeze(one_layer)", 17),
+    "a backbone without its weights": ("05", "one_layer = models.replace_head(backbone,",
+        "one_layer = models.replace_head(models.build_untrained(backbone, seed=SEED),", 17),
+    "trained on the validation part": ("05", 'train, validation = loaders["train"]',
+        'train, validation = loaders["validation"]', 16),
+    "tested in training mode": ("06", "    network.eval()\n",
+        "    network.train()\n", 36),
 }  # fmt: skip
 
 

@@ -46,25 +46,10 @@ KNOWN = Measured(is_known=True)
         ("loss 0.6931", "loss  0.6931\n", KNOWN, True),
         # measured between .70 and .73: as far again on both sides, and no further
         ("accuracy 0.71", "accuracy 0.76", Measured(True, ranges={0: (-0.01, 0.02)}), True),
-        (
-            "accuracy 0.71",
-            "accuracy 0.77",
-            Measured(True, ranges={0: (-0.01, 0.02)}),
-            False,
-        ),
+        ("accuracy 0.71", "accuracy 0.77", Measured(True, ranges={0: (-0.01, 0.02)}), False),
         ("accuracy 0.71", "accuracy 0.67", Measured(True, ranges={0: (-0.01, 0.02)}), True),
-        (
-            "accuracy 0.71",
-            "accuracy 0.66",
-            Measured(True, ranges={0: (-0.01, 0.02)}),
-            False,
-        ),
-        (
-            "accuracy 0.71",
-            "accuracy 0.78",
-            Measured(True, False, {0: (-0.01, 0.02)}, widen=2),
-            True,
-        ),
+        ("accuracy 0.71", "accuracy 0.66", Measured(True, ranges={0: (-0.01, 0.02)}), False),
+        ("accuracy 0.71", "accuracy 0.78", Measured(True, False, {0: (-0.01, 0.02)}, widen=2), True),
         # a cell that trains: a unit of the last digit, and two of the items
         ("loss 1.3104", "loss 1.3105", Measured(True, trains=True), True),
         ("loss 1.3104", "loss 1.3106", Measured(True, trains=True), False),
@@ -83,7 +68,7 @@ KNOWN = Measured(is_known=True)
         ("CNN 0.9", "MLP 0.9", Measured(True, trains=True, ranges={0: (-1, 1)}), False),
         ("<A at 0x7f3c1c0d5e80>", "<A at 0x7f3c1c0d5e99>", KNOWN, True),
     ],
-)
+)  # fmt: skip
 def test_numbers_agree_within_what_was_measured(stored, fresh, measured, agrees):
     assert (
         compare_cell(printed(stored), printed(fresh), measured=measured) == []
