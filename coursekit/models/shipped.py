@@ -6,15 +6,15 @@ What it was trained on is said by the card beside the weights, and made by `cour
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from timm.layers import create_classifier
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from coursekit.assets import data_folder
-from coursekit.models.blocks import BasicBlock
+from coursekit.models.networks import BasicBlock
 
 WEIGHTS = "weights/coursekit_resnet8.shapes.safetensors"
 
@@ -30,8 +30,6 @@ class SmallResNet(nn.Module):
         Channels of the images.
     global_pool : str, default="avg"
         How maps are pooled before the head, in timm's words.
-    drop_rate : float, default=0.0
-        Dropout before the head.
     stem_width : int, default=24
         Filters of the first convolution, 5 x 5 with stride 2.
     widths : sequence of int, default=(32, 64, 112)
@@ -51,17 +49,15 @@ class SmallResNet(nn.Module):
         num_classes: int = 18,
         in_chans: int = 3,
         global_pool: str = "avg",
-        drop_rate: float = 0.0,
         stem_width: int = 24,
         widths: Sequence[int] = (32, 64, 112),
     ) -> None:
         super().__init__()
-        self.in_chans, self.drop_rate = in_chans, drop_rate
-        self.num_features = self.head_hidden_size = widths[-1]
+        self.num_features = widths[-1]
         self.stem = _Stem(in_chans, stem_width)
         sizes = [stem_width, *widths]
         self.stages = nn.Sequential(
-            *(BasicBlock(sizes[i], sizes[i + 1], stride=2) for i in range(len(widths)))
+            *(BasicBlock(n_in, n_out, stride=2) for n_in, n_out in pairwise(sizes))
         )
         names = ["stem", *(f"stages.{number}" for number in range(len(widths)))]
         self.feature_info = [
@@ -73,16 +69,16 @@ class SmallResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def get_classifier(self, name_only: bool = False) -> nn.Module | str:
-        """Return the head, or its name; ``nn.Identity`` where there are no classes."""
-        return "fc" if name_only else self.fc
+    def get_classifier(self) -> nn.Module:
+        """Return the head; ``nn.Identity`` where there are no classes."""
+        return self.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str = "avg") -> None:
         """Put a new head in place of the old one; 0 classes leave it out."""
-        self.num_classes, width = num_classes, self.num_features
-        self.global_pool, self.fc = create_classifier(width, num_classes, global_pool)
-        self.global_pool.train(self.training)
-        self.fc.train(self.training).to(self.stem.conv.weight)
+        self.num_classes = num_classes
+        self.global_pool, self.fc = create_classifier(
+            self.num_features, num_classes, global_pool
+        )
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:  # noqa: ARG002
         """Return patterns that tell timm which parameters belong to which depth."""
@@ -94,7 +90,7 @@ class SmallResNet(nn.Module):
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Return logits of maps from `forward_features`, or what feeds the head."""
-        x = F.dropout(self.global_pool(x), p=self.drop_rate, training=self.training)
+        x = self.global_pool(x)
         return x if pre_logits else self.fc(x)
 
     def forward_intermediates(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -167,7 +163,4 @@ def coursekit_resnet8(pretrained: bool = False, **kwargs: Any) -> SmallResNet:
 
 def _to_full_precision(state: Mapping[str, Tensor], _: nn.Module) -> dict[str, Tensor]:
     """Return what a file holds in half precision, so that adapting it rounds nothing."""
-    return {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in state.items()
-    }
+    return {name: value.float() for name, value in state.items()}

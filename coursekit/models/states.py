@@ -1,9 +1,7 @@
 """Read a file of weights, and build the architecture that the user names for it."""
 
 import pickle
-import re
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from coursekit.errors import SettingsError
-from coursekit.models.heads import find_head
+from coursekit.errors import SettingsError, did_you_mean
+from coursekit.models.heads import find_head, replace_head
 
 _OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
 _REMEDY = "Name the architecture that they are for, as in resnet18:net.pth."
-_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError)
+_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, ValueError)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -51,13 +49,12 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
                 held = load_file(path)
             else:
                 held = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_UNREADABLE, OSError) as error:
+    except (*_UNREADABLE, EOFError) as error:
         reason = str(error).split("\n", maxsplit=1)[0]
         msg = f"{path.name} cannot be read as weights ({reason}). {remedy}"
         raise SettingsError(msg) from error
-    states = [held] if _is_state(held) else []
-    if isinstance(held, Mapping) and not states:
-        states = [value for value in held.values() if _is_state(value)]
+    inner = held.values() if isinstance(held, Mapping) else ()
+    states = [held] if _is_state(held) else [value for value in inner if _is_state(value)]
     if len(states) != 1:
         msg = f"{path.name} holds no state dict, which is a dict of tensors. {remedy}"
         raise SettingsError(msg)
@@ -68,13 +65,16 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
+def build_from_state(
+    name: str, state: Mapping[str, Tensor], *, is_timm: bool = False
+) -> nn.Module:
     """Return a model with these weights, in evaluation mode.
 
     Parameters
     ----------
     name : str
-        ``"coursekit_resnet8"`` or one of torchvision's classifiers.
+        ``"coursekit_resnet8"``, one of torchvision's classifiers, or with `is_timm` one of
+        timm's models, with or without a tag.
     state : mapping of str to Tensor of any shape
         Its head may have any number of classes.
 
@@ -89,24 +89,33 @@ def build_from_state(name: str, state: Mapping[str, Tensor]) -> nn.Module:
     SettingsError
         If the weights do not fit; the message names what is missing and what is too much.
     """
-    # RegNet computes its widths with tensors, so it cannot be built without memory.
-    place = "cpu" if name.startswith("regnet") else "meta"
-    head = find_head(_build(name, state, place))
+    if is_timm and not timm.is_model(name):
+        msg = f"timm has no network {name!r}.{did_you_mean(name, timm.list_models())}"
+        raise SettingsError(msg)
+    is_timm = is_timm or name == _OWN
+    model = timm.create_model(name) if is_timm else _build_torchvision(name, state)
+    head = find_head(model)
     weight = state.get(f"{head}.weight")
-    n_classes = 1000 if weight is None else len(weight)
-    model = _build(name, state, "cpu", num_classes=n_classes)
-    _check_fits(name, model.state_dict(), state)
-    whole = OrderedDict(state)
-    whole._metadata = {"": model.state_dict()._metadata[""]}  # MNASNet asks for its version
-    model.load_state_dict(whole)
-    if name != _OWN:
+    if weight is not None and len(weight) != len(model.get_submodule(head).weight):
+        model = replace_head(model, len(weight), seed=0)
+    wanted = model.state_dict()
+    _check_fits(name, wanted, state)
+    for key, value in wanted.items():
+        if key in state:
+            value.copy_(state[key])
+    if not is_timm:
         wants = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         (crop,), (resize,) = wants.crop_size, wants.resize_size
-        of_images = {"input_size": (3, crop, crop), "crop_pct": crop / resize}
-        of_images |= {"interpolation": wants.interpolation.value}
-        of_images |= {"mean": tuple(wants.mean), "std": tuple(wants.std)}
-        of_net = {"architecture": name, "num_classes": n_classes, "classifier": head}
-        model.pretrained_cfg = of_net | of_images
+        model.pretrained_cfg = {
+            "architecture": name,
+            "classifier": head,
+            "num_classes": len(wanted[f"{head}.weight"]),
+            "input_size": (3, crop, crop),
+            "crop_pct": crop / resize,
+            "interpolation": wants.interpolation.value,
+            "mean": tuple(wants.mean),
+            "std": tuple(wants.std),
+        }
     return model.eval()
 
 
@@ -116,11 +125,9 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
     Parameters
     ----------
     path : path-like
-        A file of weights; or a folder as timm's hub has it and ``timm.models.save_for_hf``
-        writes it.
+        A file of weights, or a folder that ``timm.models.save_for_hf`` wrote.
     name : str, optional
-        The architecture, with or without a tag. By default the one that begins the file's
-        name, as in ``efficientnet_lite0.mine.pth``, or else the course's net.
+        The architecture of a file; by default the course's net.
 
     Returns
     -------
@@ -134,51 +141,22 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
     SettingsError
         If there are no such files, or the weights do not fit.
     """
-    folder, overlay, options = Path(path), {}, {}
-    if folder.name in ("model.safetensors", "pytorch_model.bin"):
-        folder = folder.parent
-    if name is None and folder.is_dir():
-        name = f"local-dir:{folder}"
-        found = [*folder.glob("model.safetensors"), *folder.glob("pytorch_model.bin")]
-        if not (folder / "config.json").is_file() or not found:
-            msg = (
-                f"The folder {folder} has no config.json with model.safetensors beside it: "
-                "timm.models.save_for_hf(model, folder, safe_serialization=True) writes both."
-            )
-            raise SettingsError(msg)
-        file = found[0]
+    file = path = Path(path)
+    if not path.is_dir():
+        model = build_from_state(name or _OWN, read_state(path), is_timm=True)
     else:
-        if name is None:
-            name = _named_in(folder.name)
-        file, state = Path(path), read_state(path)
-        config = timm.get_pretrained_cfg(name)
-        head = config.classifier if config else None
-        head = head if isinstance(head, str) or head is None else head[0]
-        # Both numbers of classes must agree, or timm leaves out what it does not find.
-        n_classes = len(state.get(f"{head}.weight", ()))
-        options = {"num_classes": n_classes}
-        overlay = {"file": str(file), "custom_load": False, "label_offset": 0, **options}
-    try:
-        model = timm.create_model(
-            name, pretrained=True, pretrained_cfg_overlay=overlay or None, **options
-        )
-    except (*_UNREADABLE, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        msg = f"The weights in {file} do not fit timm's {name}: {reason} {_REMEDY}"
-        raise SettingsError(msg) from error
+        file = next(path.glob("*.safetensors"), path / "model.safetensors")
+        try:
+            model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
+        except (*_UNREADABLE, KeyError) as error:
+            msg = (
+                f"timm cannot open the folder {path} ({error}). It needs config.json and "
+                "model.safetensors, as timm.models.save_for_hf(model, folder, "
+                "safe_serialization=True) writes them."
+            )
+            raise SettingsError(msg) from error
     model.pretrained_cfg["file"] = str(file)
-    lists = {
-        key: value for key, value in model.pretrained_cfg.items() if type(value) is list
-    }
-    model.pretrained_cfg |= {key: tuple(value) for key, value in lists.items()}
-    return model.eval()
-
-
-def _named_in(file_name: str) -> str:
-    """Return the longest of timm's names, with its tag if there is one, that begins it."""
-    known = [*timm.list_models(), *timm.list_pretrained()]
-    begun = [n for n in known if re.match(re.escape(n) + r"[._-]", file_name.lower())]
-    return max(begun, key=len, default=_OWN)
+    return model
 
 
 def _is_state(held: Any) -> bool:
@@ -186,16 +164,13 @@ def _is_state(held: Any) -> bool:
 
 
 def _check_fits(name: str, wanted: Mapping, state: Mapping) -> None:
-    # Counters of batches are new in torch 0.4.
-    missing = [
-        k for k in wanted if k not in state and not k.endswith("num_batches_tracked")
-    ]
     shapes = {
         k: (tuple(v.shape), tuple(wanted[k].shape)) for k, v in state.items() if k in wanted
     }
+    # Counters of batches are new in torch 0.4.
     told = {
-        "missing": missing,
-        "not in it": [key for key in state if key not in wanted],
+        "missing": [k for k in wanted if k not in state and "num_batches" not in k],
+        "not in it": [k for k in state if k not in wanted],
         "of another shape": [f"{k} {a} for {b}" for k, (a, b) in shapes.items() if a != b],
     }
     if any(told.values()):
@@ -204,12 +179,10 @@ def _check_fits(name: str, wanted: Mapping, state: Mapping) -> None:
         raise SettingsError(msg)
 
 
-def _build(name: str, state: Mapping, device: str, **options: Any) -> nn.Module:
+def _build_torchvision(name: str, state: Mapping) -> nn.Module:
+    options = {}
     if name in {"googlenet", "inception_v3"}:
         # Heads that help training are left out of files for use.
         has_helpers = any(key.startswith(("aux", "AuxLogits")) for key in state)
-        options |= {"init_weights": False, "aux_logits": has_helpers}
-    with torch.device(device):
-        if name == _OWN:
-            return timm.create_model(name, **options)
-        return torchvision.models.get_model(name, weights=None, **options)
+        options = {"init_weights": False, "aux_logits": has_helpers}
+    return torchvision.models.get_model(name, weights=None, **options)

@@ -1,6 +1,7 @@
 """Transforms for a task and a trained network, mixed batches, and a look at transforms."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from typing import Any, NamedTuple
 
 import torch
@@ -14,21 +15,15 @@ from coursekit.errors import SettingsError, ShapeError
 from coursekit.seeds import seeded
 from coursekit.transforms.augment import PerImage, RandomQuarterTurn, RandomShift
 
-__all__ = [
-    "find_changing",
-    "fit_to_model",
-    "mix_batches",
-    "preset_from_config",
-    "sample_transform",
-]
-
 Batch = tuple[Tensor, Tensor]
 
-_BILINEAR = InterpolationMode.BILINEAR
 _MILD = v2.ColorJitter(0.2, 0.2, 0.2)
 _FROM_ABOVE = [v2.RandomHorizontalFlip(), RandomQuarterTurn()]  # no up or down
+_SLIGHT = v2.RandomAffine(
+    10, (0.1, 0.1), (0.9, 1.1), interpolation=InterpolationMode.BILINEAR
+)
 _CHANGES = {  # what leaves the label true
-    "digits": [v2.RandomAffine(10, (0.1, 0.1), (0.9, 1.1), interpolation=_BILINEAR)],
+    "digits": [_SLIGHT],
     "objects": [v2.RandomHorizontalFlip(), RandomShift(3), _MILD],
     "land-cover": _FROM_ABOVE,
     "insects": [*_FROM_ABOVE, _MILD],
@@ -118,13 +113,11 @@ def fit_to_model(config: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
             raise ShapeError(msg)
         height, width = images.shape[-2:]
         scale = max(size[0] / height, size[1] / width) / share
-        if [height, width] == size:
-            pass
-        elif height >= size[0] and width >= size[1] and scale <= 1:
-            whole = [round(height * scale), round(width * scale)]
-            images = F.center_crop(F.resize(images, whole, interpolation=mode), size)
-        else:
-            images = F.resize(images, size, interpolation=mode)
+        if [height, width] != size:
+            is_large = height >= size[0] and width >= size[1] and scale <= 1
+            whole = [round(height * scale), round(width * scale)] if is_large else size
+            images = F.resize(images, whole, interpolation=mode)
+            images = F.center_crop(images, size)
         return F.normalize(images, mean, std)
 
     return fit
@@ -142,36 +135,24 @@ def mix_batches(loader: Loader, mix: Callable[[Tensor, Tensor], Batch]) -> Loade
         ``v2.MixUp(num_classes=10)`` of torchvision. It is seeded by the loader's seed, the
         epoch and the batch.
     """
-    return _MixedLoader(loader, mix)
 
-
-class _MixedLoader(Loader):
-    """A loader around another."""
-
-    def __init__(self, loader: Loader, mix: Callable[[Tensor, Tensor], Batch]) -> None:
-        vars(self).update(vars(loader))  # its data and settings
-        self.loader, self.mix = loader, mix
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        for number, batch in enumerate(self.loader.batches(epoch)):
-            with all_seeded(self.seed, "mix", epoch, number):
-                mixed = self.mix(*batch)
+    def batches(epoch: int) -> Iterator[Batch]:
+        for number, batch in enumerate(loader.batches(epoch)):
+            with all_seeded(loader.seed, "mix", epoch, number):
+                mixed = mix(*batch)
             yield mixed
+
+    mixing = copy(loader)
+    mixing.batches = batches
+    return mixing
 
 
 def sample_transform(
     transform: Callable[[Any], Any], image: Any, *, n_samples: int, seed: int
 ) -> list[Any]:
-    """Return several results of a random transform of one image.
+    """Return several results of a random transform of one image, a PIL image or a tensor.
 
-    Parameters
-    ----------
-    transform : callable
-        That draws from torch's global generator, as torchvision's do.
-    image : PIL image or Tensor of shape (channels, height, width)
-    n_samples : int
-    seed : int
-        The first samples are the same however many are asked for.
+    The first samples are the same however many are asked for.
 
     Examples
     --------

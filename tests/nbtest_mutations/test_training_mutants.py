@@ -22,7 +22,7 @@ MUTANTS = {
     "training images in order": ("01", "shuffle=True, seed=SEED)\ntest",
         "shuffle=False)\ntest", 64),
     "skips where there are none": ("02", "skip=skip, width=8",
-        "skip=not skip, width=8", 40),
+        "skip=not skip, width=8", 43),
     "training images not normalized": ("04", "[*changes, normalize]",
         "[*changes]", 37),
     "augmentation on the test part": ("05", "preset.train if is_training else preset.evaluation",

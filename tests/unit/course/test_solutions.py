@@ -15,7 +15,6 @@ from torchvision.transforms import v2
 
 from coursekit.assets import notebooks_folder
 from coursekit.course import check_exercise
-from coursekit.models import Inception
 from coursekit.seeds import make_generator, seeded
 
 
@@ -83,10 +82,12 @@ def test_stacked_kernels_see_the_field(n_layers, kernel, channels):
 @pytest.mark.parametrize(
     "sizes", [(3, 1, (2, 5), (4, 3), 2), (192, 64, (96, 128), (16, 32), 32)]
 )
-def test_inception_is_counted_as_the_module(sizes):
-    module = Inception(*sizes)
-    weights = sum(p.numel() for p in module.parameters() if p.ndim == 4)
-    n_out = module(torch.zeros(1, sizes[0], 1, 1)).shape[1]
+def test_inception_is_counted_in_layers(sizes):
+    n_in, n_1x1, n_3x3, n_5x5, n_pool = sizes
+    layers = [(n_in, n, 1) for n in (n_1x1, n_3x3[0], n_5x5[0], n_pool)]
+    layers += [(*n_3x3, 3), (*n_5x5, 5)]
+    weights = sum(nn.Conv2d(*layer, bias=False).weight.numel() for layer in layers)
+    n_out = n_1x1 + n_3x3[1] + n_5x5[1] + n_pool
     assert SOLVED["02"]["inception_size"](*sizes) == (n_out, weights)
 
 

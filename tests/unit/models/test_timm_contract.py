@@ -1,13 +1,11 @@
-"""What timm's calls, as lesson 06 makes them, give for the shipped net."""
+"""What timm asks of the shipped net besides what lesson 06 asserts of it."""
 
 import pytest
 import timm
 import timm.optim
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
-from torch.fx import GraphModule
-from torchvision.models.feature_extraction import create_feature_extractor
 
 import coursekit.models  # noqa: F401 - registers the course's net
 
@@ -39,29 +37,6 @@ def test_weights_are_the_files_under_name_and_tag():
     assert same(tagged.state_dict(), state)
 
 
-@pytest.mark.parametrize("n_classes", [0, 7])
-def test_another_number_of_classes_keeps_all_but_the_head(images, n_classes):
-    whole, other = create(), create(num_classes=n_classes)
-    for key, value in other.state_dict().items():
-        assert key.startswith("fc") or torch.equal(value, whole.state_dict()[key])
-    assert other.num_classes == n_classes
-    assert other(images).shape == (2, n_classes or whole.num_features)
-
-
-@pytest.mark.parametrize("in_chans", [1, 8])
-def test_the_first_convolution_is_adapted_to_other_channels(images, in_chans):
-    colored, other = create(), create(in_chans=in_chans)
-    before, after = (m.stem.conv.weight for m in (colored, other))
-    if in_chans == 1:  # a gray image is one whose colors are equal
-        gray = images[:, :1]
-        wanted = colored(gray.expand(-1, 3, -1, -1))
-        torch.testing.assert_close(other(gray), wanted, rtol=1e-4, atol=1e-5)
-    else:  # repeated, and scaled so that the answers keep their size
-        for channel in range(in_chans):
-            wanted = before[:, channel % 3] * 3 / in_chans
-            torch.testing.assert_close(after[:, channel], wanted)
-
-
 def test_the_configuration_says_what_timms_own_say():
     config = create().pretrained_cfg
     reference = timm.create_model("test_resnet").pretrained_cfg
@@ -73,37 +48,16 @@ def test_the_configuration_says_what_timms_own_say():
     assert (resolved["mean"], resolved["std"]) == (config["mean"], config["std"])
 
 
-def test_the_overlay_changes_the_configuration_and_the_file(tmp_path):
-    model = create(pretrained_cfg_overlay={"mean": (0.1, 0.2, 0.3)})
-    assert model.pretrained_cfg["mean"] == (0.1, 0.2, 0.3)
-    changed = {key: torch.zeros_like(v) for key, v in model.state_dict().items()}
-    save_file(changed, tmp_path / "zeros.safetensors")
-    zeros = create(pretrained_cfg_overlay={"file": str(tmp_path / "zeros.safetensors")})
-    assert not any(value.any() for value in zeros.state_dict().values())
-
-
-def test_the_two_halves_of_the_forward_pass_make_the_whole(images):
-    model = create()
-    maps = model.forward_features(images)
-    torch.testing.assert_close(model.forward_head(maps), model(images))
-    features = model.forward_head(maps, pre_logits=True)
-    assert features.shape == (2, model.head_hidden_size)
-    torch.testing.assert_close(model.get_classifier()(features), model(images))
-    torch.testing.assert_close(create(num_classes=0)(images), features)
-
-
-def test_the_head_is_replaced_in_place_and_in_its_mode(images):
+def test_the_head_is_replaced_in_place(images):
     model = create()
     features = model.forward_head(model.forward_features(images), pre_logits=True)
     model.reset_classifier(5)
     head = model.get_classifier()
-    assert (head.out_features, model.num_classes, head.training) == (5, 5, False)
+    assert (head.out_features, model.num_classes) == (5, 5)
     torch.testing.assert_close(head(features), model(images))
     model.reset_classifier(0)
     assert isinstance(model.get_classifier(), nn.Identity)
     torch.testing.assert_close(model(images), features)
-    model.to("meta").reset_classifier(3)
-    assert model.get_classifier().weight.is_meta
 
 
 @pytest.mark.parametrize("chosen", [None, (0, 2), (-1,)])
@@ -118,18 +72,6 @@ def test_features_only_gives_maps_that_their_info_describes(images, chosen):
         assert made.shape == (2, channels, SIZE // reduction, SIZE // reduction)
 
 
-def test_intermediates_agree_with_features_extractors_and_the_forward_pass(images):
-    model = create()
-    last, maps = model.forward_intermediates(images)
-    torch.testing.assert_close(last, model.forward_features(images))
-    torch.testing.assert_close(
-        create(features_only=True)(images), maps, rtol=1e-4, atol=1e-5
-    )
-    extracted = create_feature_extractor(model, ["stages.0"])(images)["stages.0"]
-    torch.testing.assert_close(extracted, maps[1])
-    assert isinstance(torch.fx.symbolic_trace(model), GraphModule)
-
-
 def test_the_rates_halve_with_every_depth():
     model = timm.create_model(NAME)
     optimizer = timm.optim.create_optimizer_v2(model, opt="sgd", lr=1.0, layer_decay=0.5)
@@ -142,10 +84,3 @@ def test_the_rates_halve_with_every_depth():
     assert found["st"] == {0.0625}
     assert [found[f"stages.{n}"] for n in range(3)] == [{0.125}, {0.25}, {0.5}]
     assert found["fc"] == {1.0}
-
-
-def test_what_is_saved_is_loaded_again(images, tmp_path):
-    model, path = create(num_classes=4), str(tmp_path / "mine.pth")
-    torch.save(model.state_dict(), path)
-    again = timm.create_model(NAME, num_classes=4, checkpoint_path=path).eval()
-    torch.testing.assert_close(again(images), model(images))

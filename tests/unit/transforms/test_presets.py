@@ -27,23 +27,18 @@ def draw(*shape):
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: preset_from_config(CONFIG, task="faces"), SettingsError, "got 'faces'"),
-        (lambda: fit_to_model(CONFIG)(BYTES), ShapeError, r"float in \[0, 1\]"),
-        (lambda: fit_to_model(CONFIG)(draw(8, 8, 3)), ShapeError, r"\(8, 8, 3\)"),
-    ],
-)
-def test_usual_mistakes_are_named(make, error, words):
-    with pytest.raises(error, match=words):
-        make()
+def test_usual_mistakes_are_named():
+    with pytest.raises(SettingsError, match="got 'faces'"):
+        preset_from_config(CONFIG, task="faces")
+    for images in (BYTES, draw(8, 8, 3)):
+        with pytest.raises(ShapeError, match=r"float in \[0, 1\].*got torch\.\w+ of shape"):
+            fit_to_model(CONFIG)(images)
 
 
 # --- what a network wants -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "alexnet", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["alexnet", "efficientnet_b0"])
 def test_large_images_are_fitted_as_torchvision_evaluates(name):
     wants = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     (crop,), (resize,) = wants.crop_size, wants.resize_size
@@ -69,15 +64,8 @@ def test_small_images_are_resized_whole(shape):
     torch.testing.assert_close(fitted[1], fit_to_model(CONFIG)(images[1]))
 
 
-def test_what_is_not_said_is_neutral():
-    torch.testing.assert_close(
-        fit_to_model({"input_size": (1, 8, 8)})(draw(1, 8, 8)), draw(1, 8, 8)
-    )
-
-
-@pytest.mark.parametrize("name", ["resnet18", "efficientnet_lite0"])
-def test_evaluation_by_a_configuration_is_that_of_timm(name):
-    config = timm.get_pretrained_cfg(name).to_dict()
+def test_evaluation_by_a_configuration_is_that_of_timm():
+    config = timm.get_pretrained_cfg("efficientnet_lite0").to_dict()
     settings = timm.data.resolve_data_config({}, pretrained_cfg=config)
     image = (draw(3, 280, 350) * 255).to(torch.uint8)
     theirs = timm.data.create_transform(**settings)(v2.functional.to_pil_image(image))
