@@ -13,8 +13,6 @@ from coursekit.features.embed import Embeddings, embed
 from coursekit.models.clip import model_configuration
 from coursekit.transforms import fit_to_model
 
-__all__ = ["embed_images", "embed_texts", "zero_shot_classifier"]
-
 Tokenizer = Callable[[list[str]], Tensor]
 
 

@@ -2,19 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from operator import length_hint
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import is_initialized
 from accelerate.utils import broadcast, synchronize_rng_states
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 from coursekit.devices import choose_device
@@ -25,7 +22,6 @@ from coursekit.training.callbacks import (
     Checkpoint,
     History,
     TrainSettings,
-    generators_of,
     get_random_states,
     get_state,
     set_random_states,
@@ -58,13 +54,12 @@ class Trainer:
         Functions of logits and labels that return one number for each sample. All are averaged
         over samples.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-        Moves on after every epoch or step, as the settings say. `ReduceLROnPlateau` is given
-        the loss, with ``mode="max"`` the first metric; of the validation data if there are any.
+        Moves on after every epoch or step, as the settings say.
     callbacks : sequence of Callback
         Called in this order.
     checkpoint : Checkpoint, optional
     settings : TrainSettings, optional
-    device : torch.device or str, optional
+    device : str, optional
         By default the fastest at hand.
 
     Notes
@@ -93,13 +88,13 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         checkpoint: Checkpoint | None = None,
         settings: TrainSettings | None = None,
-        device: torch.device | str | None = None,
+        device: str | None = None,
     ) -> None:
         self.settings = settings or TrainSettings()
         self.loss = loss or nn.CrossEntropyLoss()
         if optimizer is not None:
             checks.check_optimizer(model, optimizer, self.loss)
-        self.device = choose_device(None if device is None else str(device))
+        self.device = choose_device(device)
         # Only the first Accelerator of a program may have options; all share one state.
         first = {"cpu": self.device.type == "cpu", "mixed_precision": "no"}
         self.accelerator = Accelerator(**({} if is_initialized() else first))
@@ -112,7 +107,7 @@ class Trainer:
         self.optimizer, self.scheduler = optimizer, scheduler
         self.metrics = {metric.__name__: metric for metric in metrics}
         self.callbacks, self.checkpoint = tuple(callbacks), checkpoint
-        self.history, self.n_steps = History(), 0
+        self.history = History()
         self._layout: torch.memory_format | None = None
         self._lr = math.nan
 
@@ -143,9 +138,10 @@ class Trainer:
         History
             Also when it was interrupted (Ctrl-C): then with the epochs that were finished.
         """
-        self._check_fit(train_loader, validation, n_epochs)
-        self.history, self.n_steps, self._sums = History(), 0, self._new_sums()
-        saved = None
+        if self.optimizer is None:
+            msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
+            raise SettingsError(msg)
+        self.history, self._sums, saved = History(), self._new_sums(), None
         if resume and self._saved_in().path("last").exists():
             saved = self.checkpoint.load("last")
             set_state(self, saved)
@@ -162,7 +158,7 @@ class Trainer:
         )
         with kept_modes(self.model), bar:
             try:
-                self._tell("on_fit_begin", n_epochs=n_epochs)
+                self._tell("on_fit_begin")
                 if saved:
                     set_random_states(saved["random"], train_loader)
                 for epoch in range(len(self.history) + 1, n_epochs + 1):
@@ -171,7 +167,8 @@ class Trainer:
                     bar.set_description_str(f"epoch {epoch}/{n_epochs}", refresh=False)
                     self._fit_epoch(trained, train_loader, validation, epoch, bar)
             except KeyboardInterrupt:  # a second one, from here on, ends the program
-                self._add_losses(self._sums.read())
+                self._sums.read()
+                self.history.step_losses += self._sums.losses
                 self.stop(f"interrupted in epoch {len(self.history) + 1}")
             finally:
                 self._tell("on_fit_end")
@@ -193,24 +190,20 @@ class Trainer:
         `loader` gives pairs, whose labels are not used, or inputs only. The logits are
         float32, on the CPU, of shape (n_samples, n_classes). Every process predicts all.
         """
-        sampler = getattr(loader, "sampler", None)
-        if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
-            msg = "predict keeps the order of the data: make a loader with shuffle=False."
-            raise SettingsError(msg)
+        check_order(loader)
         logits = []
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
                 inputs = batch if isinstance(batch, Tensor) else batch[0]
-                where = f"batch {number} of the prediction"
-                outputs = self._outputs(self.model, inputs, where)
-                logits.append(checks.logits_of(outputs, where).float().cpu())
+                outputs = self._outputs(self.model, inputs, f"batch {number}")
+                logits.append(_logits_of(outputs).float().cpu())
         return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
         """End the training after the present epoch; for callbacks."""
-        self.history = replace(self.history, stopped=reason)
+        self.history.stopped = reason
 
-    def restore_best(self) -> Mapping[str, float]:
+    def restore_best(self) -> dict[str, float]:
         """Put the weights of the best epoch into the model; return that epoch's row."""
         best = self._saved_in().load("best")
         self.model.load_state_dict(best["model"])
@@ -233,27 +226,22 @@ class Trainer:
             hold_statistics(self.model)
         if self.n_processes > 1:  # so that a stock DataLoader shuffles alike everywhere
             synchronize_rng_states(["torch"])
-            for generator in generators_of(loader):
+            if generator := getattr(loader, "generator", None):
                 synchronize_rng_states(["generator"], generator)
         for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
-            self._step(trained, batch, epoch, f"epoch {epoch}, batch {number}")
+            self._step(trained, batch, epoch, number)
             bar.update()
-        means, losses = self._sums.means(), self._sums.losses
+        row = {"epoch": epoch, **self._sums.means()}
         self._check_finite(epoch)
         if self.n_processes > 1:  # such as running means: those of the first process
             for buffer in self.model.buffers():
                 buffer.copy_(broadcast(buffer.detach().clone()))
-        row = {"epoch": epoch, **means}
         if validation is not None:
-            self._tell("on_validation_begin", epoch=epoch)
             row |= {f"val_{name}": v for name, v in self.evaluate(validation).items()}
         row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
-        self.history = replace(self.history, epochs=(*self.history.epochs, row))
-        self._add_losses(losses)
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
-            self.scheduler.step(row.get(f"val_{column}", row[column]))
-        elif self.scheduler and self.settings.scheduler_every == "epoch":
+        self.history.epochs.append(row)
+        self.history.step_losses += self._sums.losses
+        if self.scheduler and self.settings.scheduler_every == "epoch":
             self.scheduler.step()
         hidden = ("epoch", "lr", "seconds")
         bar.set_postfix({name: f"{v:.4g}" for name, v in row.items() if name not in hidden})
@@ -264,58 +252,45 @@ class Trainer:
             self.accelerator.wait_for_everyone()
         self._sums = self._new_sums()
 
-    def _step(self, trained: nn.Module, batch: Batch, epoch: int, where: str) -> None:
-        self.n_steps += 1
-        known = {"epoch": epoch, "step": self.n_steps}
-        self._tell("on_step_begin", **known)
+    def _step(self, trained: nn.Module, batch: Batch, epoch: int, number: int) -> None:
+        known = {"epoch": epoch, "step": len(self.history.step_losses) + number}
         self.optimizer.zero_grad()
-        loss = self._forward(trained, batch, self._sums, where)
+        loss = self._forward(trained, batch, self._sums, f"epoch {epoch}, batch {number}")
         self._lr = self.optimizer.param_groups[0]["lr"]
         self._check_finite(epoch)
-        self._tell("on_forward_end", loss=loss.detach(), **known)
         loss.backward()
         self._tell("on_backward_end", **known)
         self.optimizer.step()
         if self.scheduler and self.settings.scheduler_every == "step":
             self.scheduler.step()
-        self._tell("on_step_end", loss=loss.detach(), **known)
+        self._tell("on_step_end", **known)
 
     def _forward(
         self, model: nn.Module, batch: Any, sums: SampleSums, where: str
     ) -> Tensor:
         """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
         inputs, labels = checks.check_batch(batch, where)
-        n_own = len(labels)
-        total = weight = loss_denominator(self.loss, labels, where)
+        n_own, every = len(labels), labels
         if self.n_processes > 1:
             own = slice(self.accelerator.process_index, None, self.n_processes)
             n_own = len(labels[own])
             # With less rows than processes some have none: theirs is the first, weighing 0.
             own = own if n_own else slice(1)
             inputs, labels = inputs[own], labels[own]
-            weight = loss_denominator(self.loss, labels, where) if n_own else 0.0
         outputs = self._outputs(model, inputs, where)
-        logits = checks.logits_of(outputs, where)
-        checks.check_shapes(logits, labels, where)
-        if self.device.type != "cpu":
-            # A GPU would just die of a label that is no class.
-            checks.check_labels(logits, labels.cpu(), self.loss, where)
-            labels = labels.to(self.device, non_blocking=True)
+        logits = _logits_of(outputs)
+        checks.check_labels(logits, labels, self.loss, where)
+        weight = loss_denominator(self.loss, labels) if n_own else 0.0
+        labels = labels.to(self.device, non_blocking=True)
         try:
             loss = self.loss(outputs, labels)
         except (RuntimeError, ValueError, IndexError) as error:
-            checks.check_labels(logits, labels, self.loss, where)
-            checks.explain_loss(error, logits, labels, self.loss, where)
+            error.add_note(f"This happened in {where}.")
             raise
-        if loss.ndim:
-            msg = (
-                f'The loss must be one number (reduction="mean"), got {tuple(loss.shape)}.'
-            )
-            raise ShapeError(msg)
         values = [loss.detach()]
         for name, metric in self.metrics.items():
             per_sample = metric(logits.detach(), labels)
-            if per_sample.shape != (len(labels),):
+            if per_sample.shape != labels.shape[:1]:
                 msg = (
                     f"The metric {name!r} must return one value for each sample, shape "
                     f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average inside it."
@@ -325,7 +300,8 @@ class Trainer:
         sums.add(weight, n_own, values)
         if self.n_processes == 1:
             return loss
-        return loss * (weight * self.n_processes / total)  # gradients will be averaged
+        # Gradients will be averaged over the processes.
+        return loss * (weight * self.n_processes / loss_denominator(self.loss, every))
 
     def _outputs(self, model: nn.Module, inputs: Tensor, where: str) -> Any:
         """Return what the model makes of `inputs`, or explain why it makes nothing."""
@@ -343,21 +319,16 @@ class Trainer:
     def _new_sums(self) -> SampleSums:
         return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
 
-    def _add_losses(self, losses: Sequence[float]) -> None:
-        joined = np.concatenate([self.history.step_losses, np.asarray(losses, np.float64)])
-        self.history = replace(self.history, step_losses=joined)
-
     def _check_finite(self, epoch: int) -> None:
         """Raise if one of an epoch's losses is NaN; on a CPU before its gradients are used."""
-        if math.isfinite(self._sums.totals[0]):
+        if math.isfinite(self._sums.totals[2]):
             return
         losses = enumerate(self._sums.losses, start=1)
         batch, value = next((n, v) for n, v in losses if not math.isfinite(v))
-        step = len(self.history.step_losses) + batch
         msg = (
-            f"The loss became {value} in epoch {epoch}, step {step} (batch {batch} of the "
-            f"epoch), at learning rate {self._lr:g}. Lower the rate, or look for NaN in this "
-            "batch."
+            f"The loss became {value} in epoch {epoch}, batch {batch}, at learning rate "
+            f"{self._lr:g}. Lower the rate, or look for NaN in this batch (or for labels that "
+            "the loss all ignores)."
         )
         raise TrainingError(msg)
 
@@ -371,20 +342,13 @@ class Trainer:
             raise SettingsError(msg)
         return self.checkpoint
 
-    def _check_fit(self, loader: Any, validation: Any, n_epochs: int) -> None:
-        if self.optimizer is None:
-            msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
-            raise SettingsError(msg)
-        if getattr(self.scheduler, "mode", "min") == "max" and not self.metrics:
-            msg = 'A scheduler with mode="max" needs a metric; the loss should get small.'
-            raise SettingsError(msg)
-        for part in (loader, validation):
-            if part is not None and n_epochs > 1 and isinstance(part, Iterator):
-                msg = (
-                    f"A {type(part).__name__} gives its batches once, and {n_epochs} epochs "
-                    "read them again. Make a list of it, or use make_loader."
-                )
-                raise DataError(msg)
+
+def check_order(loader: Any) -> None:
+    """Raise if `loader` shuffles: nobody could tell which row is which sample's."""
+    sampler = getattr(loader, "sampler", None)
+    if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
+        msg = "Rows come in the order of the data: make a loader with shuffle=False."
+        raise SettingsError(msg)
 
 
 def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
@@ -393,8 +357,16 @@ def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
     for batch in loader.batches(epoch) if hasattr(loader, "batches") else loader:
         yield batch
     if batch is None:
-        msg = "The loader has no batch: no sample, or fewer than one batch and drop_last=True."
+        msg = (
+            "The loader has no batch: no sample, fewer than one batch and drop_last=True, or a "
+            "generator, which gives its batches once."
+        )
         raise DataError(msg)
+
+
+def _logits_of(outputs: Any) -> Any:
+    """Return what the model put out, or the first of several, such as auxiliary ones."""
+    return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
 @contextmanager
