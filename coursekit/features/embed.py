@@ -112,7 +112,14 @@ def embed(
             model, home = copy.deepcopy(model).to(target), target
     batches = _open(data, transform, home)
     rows, labels, taken = [], [], []
-    head = _find_head(model) if layer is None else ""
+    head, parts = "", dict(model.named_modules())
+    if layer is None:
+        with suppress(SettingsError):  # it was taken off: the model returns embeddings
+            head = find_head(model)
+    elif layer not in parts:
+        near = did_you_mean(layer, parts)
+        msg = f"{type(model).__name__} has no layer {layer!r}, see model.named_modules().{near}"
+        raise SettingsError(msg)
     # Pooled at once: the next layer may work in place.
     if head:
         model, layer = _fold(model, head), f"input of {head}"
@@ -120,7 +127,7 @@ def embed(
             lambda _, args: taken.append(_pool(args[0]))
         )
     else:
-        handle = _named(model, layer or "").register_forward_hook(
+        handle = parts[layer or ""].register_forward_hook(
             lambda *given: taken.append(_pool(given[-1]))
         )
     bar = tqdm(batches, desc="embedding", unit="batch", disable=not progress_bar)
@@ -174,13 +181,6 @@ def _fast_batch_size(shape: Sequence[int], device: torch.device) -> int:
     return min(most, max(least, usual * 224 * 224 // max(1, n_pixels)))
 
 
-def _find_head(model: nn.Module) -> str:
-    try:
-        return find_head(model)
-    except SettingsError:
-        return ""  # it was taken off: the embeddings are what the model returns
-
-
 def _fold(model: nn.Module, head: str) -> nn.Module:
     """Return a copy whose batch normalization is folded into convolutions, where it can be.
 
@@ -191,15 +191,6 @@ def _fold(model: nn.Module, head: str) -> nn.Module:
         with suppress(Exception):  # what cannot be copied or traced stays as it is
             return fuse(copy.deepcopy(model).eval(), inplace=True)
     return model
-
-
-def _named(model: nn.Module, layer: str) -> nn.Module:
-    parts = dict(model.named_modules())
-    if layer not in parts:
-        near = did_you_mean(layer, parts)
-        msg = f"{type(model).__name__} has no layer {layer!r}, see model.named_modules().{near}"
-        raise SettingsError(msg)
-    return parts[layer]
 
 
 def _pool(value: Tensor) -> Tensor:

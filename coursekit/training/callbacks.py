@@ -179,23 +179,38 @@ class Checkpoint:
     folder: str | Path
     monitor: str | None = None
 
-    def path(self, name: str) -> Path:
-        """Return the file called `name`: "last" or "best"."""
-        return Path(self.folder) / f"{name}.pt"
+    def save(self, trainer: "Trainer", loader: Any) -> None:
+        """Write ``last.pt``, and ``best.pt`` if the last epoch is the best."""
+        row = trainer.history.epochs[-1]
+        monitor = self.monitor or ("val_loss" if "val_loss" in row else "loss")
+        if trainer.history.n_since_best(monitor) == 0:
+            self._write("best.pt", {"model": trainer.model.state_dict(), "row": row})
+        state = {
+            "parts": [(type(part).__name__, part.state_dict()) for part in _parts(trainer)],
+            "history": asdict(trainer.history),
+            "random": get_random_states(loader),
+        }
+        self._write("last.pt", state)
 
-    def save(self, state: dict[str, Any], history: History) -> None:
-        """Write ``last.pt``, and ``best.pt`` if the last epoch of `history` is the best."""
-        row, parts = history.epochs[-1], {"last": state}
-        if not history.n_since_best(
-            self.monitor or ("val_loss" if "val_loss" in row else "loss")
-        ):
-            parts["best"] = {"model": state["model"], "row": row}
-        for name, part in parts.items():
-            path = self.path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(part, path.with_suffix(".part"))
-            # At once: a killed training leaves the file before, whole.
-            path.with_suffix(".part").replace(path)
+    def resume(self, trainer: "Trainer") -> dict[str, Any] | None:
+        """Put `trainer` into the last state, if there is one; return the generators' states."""
+        if not Path(self.folder, "last.pt").exists():
+            return None
+        saved = self.load("last.pt")
+        try:
+            for part, (kind, state) in zip(_parts(trainer), saved["parts"], strict=True):
+                if type(part).__name__ != kind:
+                    msg = f"{kind} is no {type(part).__name__}."
+                    raise ValueError(msg)  # noqa: TRY301
+                part.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            msg = (
+                f"The checkpoint is of another model, optimizer or scheduler: {error} Resume "
+                "with those that it was made with, or take another checkpoint folder."
+            )
+            raise TrainingError(msg) from error
+        trainer.history = History(**saved["history"])
+        return saved["random"]
 
     def load(self, name: str) -> dict[str, Any]:
         """Return what was written; it is data only and cannot run code."""
@@ -204,43 +219,22 @@ class Checkpoint:
         with torch.serialization.safe_globals(
             [np._core.multiarray.scalar, np.dtype, *kinds]
         ):
-            return torch.load(self.path(name), map_location="cpu", weights_only=True)
+            return torch.load(
+                Path(self.folder, name), map_location="cpu", weights_only=True
+            )
+
+    def _write(self, name: str, state: dict[str, Any]) -> None:
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        part = Path(self.folder, f"{name}.part")
+        torch.save(state, part)
+        part.replace(
+            Path(self.folder, name)
+        )  # at once: a killed training leaves the one before
 
 
-def get_state(trainer: "Trainer", loader: Any) -> dict[str, Any]:
-    """Return everything that decides how training goes on."""
-    return {
-        "model": trainer.model.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "scheduler": trainer.scheduler and trainer.scheduler.state_dict(),
-        "kinds": _kinds(trainer),
-        "history": asdict(trainer.history),
-        "random": get_random_states(loader),
-    }
-
-
-def set_state(trainer: "Trainer", saved: dict[str, Any]) -> None:
-    """Put `trainer` into a state of `get_state`, all but the random generators."""
-    try:
-        if saved["kinds"] != _kinds(trainer):
-            msg = f"{saved['kinds']} is not {_kinds(trainer)}."
-            raise ValueError(msg)  # noqa: TRY301
-        trainer.model.load_state_dict(saved["model"])
-        trainer.optimizer.load_state_dict(saved["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        msg = (
-            f"The checkpoint is of another model, optimizer or scheduler: {error} Resume with "
-            "those that it was made with, or take another checkpoint folder."
-        )
-        raise TrainingError(msg) from error
-    if trainer.scheduler is not None:
-        trainer.scheduler.load_state_dict(saved["scheduler"])
-    trainer.history = History(**saved["history"])
-
-
-def _kinds(trainer: "Trainer") -> list[str]:
-    parts = trainer.model, trainer.optimizer, trainer.scheduler
-    return [type(part).__name__ for part in parts]
+def _parts(trainer: "Trainer") -> list[Any]:
+    every = trainer.model, trainer.optimizer, trainer.scheduler
+    return [part for part in every if part is not None]
 
 
 def get_random_states(loader: Any = None) -> dict[str, Any]:

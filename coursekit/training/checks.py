@@ -30,16 +30,16 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
 
 def check_batch(batch: Any, where: str) -> tuple[Tensor, Tensor]:
     """Return inputs and labels, or raise `DataError` if `batch` is no pair of tensors."""
-    parts = batch if isinstance(batch, tuple | list) else (batch,)
-    if [isinstance(part, Tensor) for part in parts] == [True, True]:
-        inputs, labels = parts
-        if len(inputs) == len(labels) > 0:
+    match batch:
+        case [Tensor() as inputs, Tensor() as labels] if len(inputs) == len(labels) > 0:
             return inputs, labels
-    given = [getattr(part, "shape", type(part).__name__) for part in parts]
-    msg = (
-        f"In {where}: a batch is a pair of tensors (inputs, labels) of one length, got "
-        f"{', '.join(map(str, given))}."
-    )
+        case [*parts]:
+            given = ", ".join(
+                str(getattr(one, "shape", type(one).__name__)) for one in parts
+            )
+        case _:
+            given = type(batch).__name__
+    msg = f"In {where}: a batch is a pair of tensors (inputs, labels) of one length, got {given}."
     raise DataError(msg)
 
 
@@ -106,22 +106,12 @@ def explain_forward(error: Exception, model: nn.Module, inputs: Tensor, where: s
 
 
 def _remedy(error: Exception, layer: nn.Module, given: Any) -> str:
+    shape = getattr(given, "shape", ())
     if "more than 1 value per channel" in str(error):
         return "It cannot normalize a batch of one: pass drop_last=True, or another batch_size."
-    weight = getattr(layer, "weight", None)
-    if not isinstance(given, Tensor) or weight is None:
-        return ""
-    if given.dtype != weight.dtype:
-        return (
-            f"Convert the inputs from {given.dtype}: inputs.float(), 0 to 1 if brightness."
-        )
-    if isinstance(layer, nn.Linear):
-        n_features = given.shape[-1]
-        return (
-            f"It wants {layer.in_features} features: put nn.Flatten() before it, or make it "
-            f"nn.Linear({n_features}, {layer.out_features})."
-        )
-    size = getattr(layer, "in_channels", None) or getattr(layer, "num_features", None)
-    if given.ndim == 4 and given.shape[-1] == size:
+    if isinstance(layer, nn.Linear) and shape[-1] != layer.in_features:
+        new = f"nn.Linear({shape[-1]}, {layer.out_features})"
+        return f"Put nn.Flatten() before it, or make it {new}."
+    if len(shape) == 4 and shape[-1] == getattr(layer, "in_channels", None):
         return "Channels come second: images.permute(0, 3, 1, 2)."
-    return f"It wants {size} channels." if size else ""
+    return ""

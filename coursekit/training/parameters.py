@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -11,55 +11,36 @@ from coursekit.errors import SettingsError, did_you_mean
 from coursekit.models import find_head
 from coursekit.models.heads import layer_groups, other_heads
 
-
-class ParameterReport(NamedTuple):
-    """Which parameters of a model train; a notebook shows it as a table of layers."""
-
-    model_name: str
-    groups: list[tuple[str, int, int]]
-    """From input to head: layer or block, its parameters, how many of them train."""
-    n_parameters: int
-    """Numbers that the model holds as parameters."""
-    n_trainable: int
-    """Numbers of them that train."""
-
-    def __repr__(self) -> str:
-        counts = f"{self.n_trainable:,} of {self.n_parameters:,} parameters train"
-        return f"ParameterReport({self.model_name}: {counts})"
-
-    def _repr_html_(self) -> str:
-        import pandas as pd  # half a second, paid by those who want the table
-
-        rows = [
-            # In this order: what has no parameters has nothing that is frozen.
-            (name, f"{n:,}", {n: "yes", 0: "no"}.get(n_trainable, f"{n_trainable:,}"))
-            for name, n, n_trainable in [*self.groups, ("all", *self[2:])]
-        ]
-        table = pd.DataFrame(rows, columns=["layers", "parameters", "train"])
-        return table.to_html(index=False, border=0)
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def report_parameters(model: nn.Module) -> ParameterReport:
-    """Return which parameters of `model` train.
+def report_parameters(model: nn.Module) -> "pd.DataFrame":
+    """Return how many ``parameters`` the layers of `model` have, and how many of them ``train``.
+
+    From input to head, a row for each layer or block; the last row is for all of them.
 
     Examples
     --------
-    >>> report_parameters(nn.Linear(2, 1))
-    ParameterReport(Linear: 3 of 3 parameters train)
+    >>> report_parameters(nn.Linear(2, 1)).loc["all"].to_dict()
+    {'parameters': 3, 'train': 3}
     """
-    parameters, kind = dict(model.named_parameters()), type(model).__name__
+    import pandas as pd  # half a second, paid by those who want the table
+
     rows = []
     for group in layer_groups(model):
-        own = [parameters[name] for name in group.parameters]
-        n_trainable = sum(p.numel() for p in own if p.requires_grad)
-        rows.append((group.name or kind, sum(p.numel() for p in own), n_trainable))
-    return ParameterReport(
-        kind, rows, sum(row[1] for row in rows), sum(row[2] for row in rows)
+        own = [model.get_parameter(name) for name in group.parameters]
+        n_trained = sum(p.numel() for p in own if p.requires_grad)
+        rows.append((group.name or "model", sum(p.numel() for p in own), n_trained))
+    table = pd.DataFrame(rows, columns=["layers", "parameters", "train"]).set_index(
+        "layers"
     )
+    table.loc["all"] = table.sum()
+    return table
 
 
-def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> ParameterReport:
-    """Make parameters of `model` ones that no training changes; return what still trains.
+def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    """Make parameters of `model` ones that no training changes; return what still trains, see `report_parameters`.
 
     Parameters
     ----------
@@ -78,8 +59,8 @@ def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> Parame
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> freeze(model)
-    ParameterReport(Sequential: 10 of 46 parameters train)
+    >>> freeze(model)["train"].to_dict()
+    {'0': 0, '2': 10, 'all': 10}
     """
     if names is None:
         main = find_head(model)
@@ -98,7 +79,7 @@ def unfreeze(
     names: str | Sequence[str] | None = None,
     *,
     depth: int | None = None,
-) -> ParameterReport:
+) -> "pd.DataFrame":
     """Make parameters of `model` ones that training changes; return what trains then.
 
     Parameters

@@ -23,9 +23,7 @@ from coursekit.training.callbacks import (
     History,
     TrainSettings,
     get_random_states,
-    get_state,
     set_random_states,
-    set_state,
 )
 from coursekit.training.metrics import (
     MetricFunction,
@@ -141,10 +139,8 @@ class Trainer:
         if self.optimizer is None:
             msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
             raise SettingsError(msg)
-        self.history, self._sums, saved = History(), self._new_sums(), None
-        if resume and self._saved_in().path("last").exists():
-            saved = self.checkpoint.load("last")
-            set_state(self, saved)
+        self.history, self._sums = History(), self._new_sums()
+        saved = self._saved_in().resume(self) if resume else None
         trained = self.model
         if self.n_processes > 1:
             trained = self.accelerator.prepare_model(self.model, device_placement=False)
@@ -160,7 +156,7 @@ class Trainer:
             try:
                 self._tell("on_fit_begin")
                 if saved:
-                    set_random_states(saved["random"], train_loader)
+                    set_random_states(saved, train_loader)
                 for epoch in range(len(self.history) + 1, n_epochs + 1):
                     if self.history.stopped:
                         break
@@ -205,7 +201,7 @@ class Trainer:
 
     def restore_best(self) -> dict[str, float]:
         """Put the weights of the best epoch into the model; return that epoch's row."""
-        best = self._saved_in().load("best")
+        best = self._saved_in().load("best.pt")
         self.model.load_state_dict(best["model"])
         return best["row"]
 
@@ -248,7 +244,7 @@ class Trainer:
         self._tell("on_epoch_end", epoch=epoch, row=row)
         if self.checkpoint:
             if self.accelerator.is_main_process:
-                self.checkpoint.save(get_state(self, loader), self.history)
+                self.checkpoint.save(self, loader)
             self.accelerator.wait_for_everyone()
         self._sums = self._new_sums()
 
@@ -327,8 +323,8 @@ class Trainer:
         batch, value = next((n, v) for n, v in losses if not math.isfinite(v))
         msg = (
             f"The loss became {value} in epoch {epoch}, batch {batch}, at learning rate "
-            f"{self._lr:g}. Lower the rate, or look for NaN in this batch (or for labels that "
-            "the loss all ignores)."
+            f"{self._lr:g}. Lower the rate, or look for NaN in this batch, or for labels of "
+            "which the loss ignores all."
         )
         raise TrainingError(msg)
 

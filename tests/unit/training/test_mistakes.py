@@ -56,7 +56,7 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_rate_before_it_does_har
 
 
 def test_labels_that_are_all_ignored_are_no_riddle():
-    with pytest.raises(TrainingError, match="labels that the loss all ignores"):
+    with pytest.raises(TrainingError, match="labels of which the loss ignores all"):
         fit(build_cnn(), with_labels(torch.full((4,), -100)))
 
 
@@ -68,7 +68,7 @@ def test_labels_that_are_all_ignored_are_no_riddle():
         (with_labels(torch.arange(4).float()), DataError, r"labels are torch\.float32.*labels\.long\(\)"),
         (with_labels(torch.arange(3)), DataError, r"a pair of tensors.*got torch\.Size\(\[4, 3, 8, 8\]\), torch\.Size\(\[3\]"),
         (with_labels([0, 1]), DataError, r"8\]\), list"),
-        (torch.zeros(2, 3, 8, 8), DataError, "got torch.Size"),
+        (torch.zeros(2, 3, 8, 8), DataError, "got Tensor"),
     ],
 )  # fmt: skip
 def test_a_batch_that_does_not_fit_is_named_with_its_remedy(given, error, words):
@@ -79,10 +79,9 @@ def test_a_batch_that_does_not_fit_is_named_with_its_remedy(given, error, words)
 @pytest.mark.parametrize(
     ("model", "given", "words"),
     [
-        (build_cnn(), batch(shape=(1, 8, 8)), r"shape \(4, 1, 8, 8\) reached layer '0', Conv2d\(3, 6.*wants 3 channels"),
+        (build_cnn(), batch(shape=(1, 8, 8)), r"shape \(4, 1, 8, 8\) reached layer '0', Conv2d\(3, 6.*as \(4, 1, 8, 8\)"),
         (build_cnn(), batch(shape=(8, 8, 3)), r"images\.permute\(0, 3, 1, 2\)"),
-        (build_cnn(), batch(shape=(3, 10, 10)), r"layer '4', Linear.*\(4, 600\).*wants 384 features.*Flatten.*nn\.Linear\(600, 4\)"),
-        (build_cnn(), (batch()[0].double(), batch()[1]), r"'0', Conv2d.*torch\.float64: inputs\.float\(\)"),
+        (build_cnn(), batch(shape=(3, 10, 10)), r"layer '4', Linear.*in_features=384.*\(4, 600\).*Flatten.*nn\.Linear\(600, 4\)"),
         (nn.Sequential(Skip()), batch(), r"layer '0', Skip, as \(4, 3, 8, 8\)"),
         (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192)), batch(1), r"'1', BatchNorm1d.*drop_last=True"),
     ],

@@ -375,7 +375,7 @@ def test_resumed_is_bit_identical(tmp_path, step, make):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"make": torch.optim.AdamW}, r"'SGD', .* is not \['Sequential', 'AdamW'"),
+        ({"make": torch.optim.AdamW}, "SGD is no AdamW"),
         ({"width": 7}, r"another model.*5\.weight.*take another checkpoint folder"),
     ],
 )
