@@ -55,10 +55,8 @@ class History:
         return len(self.epochs)
 
     def __repr__(self) -> str:
-        last = dict(*self.epochs[-1:])
-        shown = [f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "seconds")]
-        counts = f"History({len(self)} epochs, {len(self.step_losses)} steps"
-        return f"{', '.join([counts, *shown])}{self.stopped and '; '}{self.stopped})"
+        counts = f"{len(self)} epochs, {len(self.step_losses)} steps"
+        return f"History({counts}{self.stopped and '; '}{self.stopped})"
 
     def column(self, name: str) -> list[float]:
         """Return the value of `name` in each epoch."""

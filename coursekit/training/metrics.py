@@ -68,12 +68,9 @@ class SampleSums:
     def means(self) -> dict[str, float]:
         """Return the mean loss, and the mean of each metric over samples."""
         self.read()
-        weight, n_samples, loss, *sums = self.totals.tolist()
-        means = [
-            loss / weight if weight else math.nan,
-            *(total / n_samples for total in sums),
-        ]
-        return dict(zip(self.names, means, strict=True))
+        weight, n_samples, *_ = self.totals
+        counts = [weight] + [n_samples] * (len(self.names) - 1)
+        return dict(zip(self.names, (self.totals[2:] / counts).tolist(), strict=True))
 
 
 def loss_denominator(loss: Callable, labels: Tensor) -> float:

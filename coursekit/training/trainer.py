@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import length_hint
 from typing import Any
 
@@ -395,13 +395,10 @@ def _choose_layout(model: nn.Module, images: Tensor) -> torch.memory_format:
     """
     if not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
         return torch.contiguous_format
-    with kept_modes(model), torch.no_grad():
-        model.eval()
-        try:
-            model(_as_channels_last(images[:1]))
-        except Exception:  # noqa: BLE001 - the usual layout will show it
-            return torch.contiguous_format
-    return torch.channels_last
+    with kept_modes(model), torch.no_grad(), suppress(Exception):
+        model.eval()(_as_channels_last(images[:1]))
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def _as_channels_last(images: Tensor) -> Tensor:

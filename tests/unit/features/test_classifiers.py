@@ -13,7 +13,6 @@ from coursekit.datasets import load_digits, make_loader
 from coursekit.errors import DataError, SettingsError
 from coursekit.features import (
     Embeddings,
-    classifiers,
     classify_by_neighbors,
     embed,
     find_neighbors,
@@ -40,10 +39,9 @@ def blobs(n_rows, seed, n_classes=4):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("k", [1, 3, 150])
-@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
+@pytest.mark.parametrize(("k", "scale"), [(1, 1.0), (3, 1e-3), (150, 1e4)])
 def test_agrees_with_scikit_learn(k, metric, scale):
-    queries, bank = draw(40, 16, 0) * scale, draw(150, 16, 1) * scale
+    queries, bank = draw(600, 16, 0) * scale, draw(150, 16, 1) * scale
     found = find_neighbors(queries, bank, k=k, metric=metric)
     theirs = NearestNeighbors(n_neighbors=k, algorithm="brute", metric=metric)
     distances, indices = theirs.fit(bank.double()).kneighbors(queries.double())
@@ -57,23 +55,6 @@ def test_a_row_far_from_the_origin_is_its_own_first_neighbor(metric):
     bank = draw(200, 16, 0) * 1e-2 + (1000 if metric == "euclidean" else 1)
     found = find_neighbors(bank, bank, k=2, metric=metric)
     assert torch.equal(found.indices[:, 0], torch.arange(200))
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_chunks_do_not_change_the_answer(monkeypatch, metric):
-    queries, bank = draw(25, 6, 0), draw(40, 6, 1)
-    whole = find_neighbors(queries, bank, k=5, metric=metric)
-    monkeypatch.setattr(classifiers, "_CHUNK", 4)
-    assert torch.equal(
-        find_neighbors(queries, bank, k=5, metric=metric).indices, whole.indices
-    )
-
-
-def test_lengths_do_not_matter_to_the_cosine():
-    queries, bank = draw(9, 6, 0), draw(40, 6, 1)
-    lengths = torch.linspace(0.1, 10, 40)[:, None]
-    one, two = (find_neighbors(queries, rows, k=4) for rows in (bank, bank * lengths))
-    assert torch.equal(one.indices, two.indices)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_a_column_is_not_compared_with_a_row(loss):
         fit(nn.Linear(3, 1), data, loss=loss, metrics=())
 
 
-def test_an_optimizer_that_cannot_train_the_model_is_refused():
+def test_what_training_needs_is_told():
     model, other = build_cnn(), build_cnn()
     with pytest.raises(TrainingError, match=r"of its 6 6 belong.*Adam\(model\.parameters"):
         Trainer(model, optimizer=torch.optim.SGD(other.parameters(), lr=0.1))
@@ -116,6 +116,8 @@ def test_an_optimizer_that_cannot_train_the_model_is_refused():
         fit(nn.Linear(2, 2).requires_grad_(False), batch())
     with pytest.raises(SettingsError, match="needs an optimizer"):
         Trainer(model).fit([batch()], n_epochs=1)
+    with pytest.raises(SettingsError, match=r"checkpoint=Checkpoint\(folder\)"):
+        Trainer(model).restore_best()
 
 
 def test_settings_and_metrics_that_mean_nothing_are_refused():
