@@ -28,7 +28,7 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
         raise TrainingError(msg)
 
 
-def check_batch(batch: Any, where: str) -> tuple[Tensor, Tensor]:
+def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
     """Return inputs and labels, or raise `DataError` if `batch` is no pair of tensors."""
     match batch:
         case [Tensor() as inputs, Tensor() as labels] if len(inputs) == len(labels) > 0:
@@ -39,16 +39,16 @@ def check_batch(batch: Any, where: str) -> tuple[Tensor, Tensor]:
             )
         case _:
             given = type(batch).__name__
-    msg = f"In {where}: a batch is a pair of tensors (inputs, labels) of one length, got {given}."
+    msg = f"A batch is a pair of tensors (inputs, labels) of one length, got {given}."
     raise DataError(msg)
 
 
-def check_labels(logits: Any, labels: Tensor, loss: Callable, where: str) -> None:
+def check_labels(logits: Any, labels: Tensor, loss: Callable) -> None:
     """Raise where labels do not fit what the model gives: before a GPU dies of it."""
     if not isinstance(logits, Tensor):
         return  # the loss will take or refuse it
     shapes = tuple(logits.shape), tuple(labels.shape)
-    given = f"In {where}: outputs have shape {shapes[0]}, labels {shapes[1]}"
+    given = f"Outputs have shape {shapes[0]}, labels {shapes[1]}"
     if getattr(loss, "__name__", type(loss).__name__) not in _CLASS_LOSSES:
         pair = {(len(labels), 1), (len(labels),)}
         # A column and a row would silently become a matrix of all pairs.
@@ -65,7 +65,7 @@ def check_labels(logits: Any, labels: Tensor, loss: Callable, where: str) -> Non
         return  # probabilities of classes, or classes of places
     if labels.dtype != torch.int64:
         msg = (
-            f"In {where}: labels are {labels.dtype}, but classes are numbers of type "
+            f"Labels are {labels.dtype}, but classes are numbers of type "
             "torch.int64. Convert them: labels.long()."
         )
         raise DataError(msg)
@@ -73,19 +73,18 @@ def check_labels(logits: Any, labels: Tensor, loss: Callable, where: str) -> Non
     wrong = wrong[wrong != getattr(loss, "ignore_index", -100)]
     if len(wrong):
         msg = (
-            f"In {where}: label {wrong[0]} is outside the model's {logits.shape[1]} logits, "
+            f"Label {wrong[0]} is outside the model's {logits.shape[1]} logits, "
             f"which stand for labels 0 .. {logits.shape[1] - 1}. Give the last layer one "
             "output for each class, or count labels from 0."
         )
         raise DataError(msg)
 
 
-def explain_forward(error: Exception, model: nn.Module, inputs: Tensor, where: str) -> None:
+def explain_forward(error: Exception, model: nn.Module, inputs: Tensor) -> None:
     """Add a note to `error`: which layer of `model` was at work, and what it was given.
 
     The batch goes through the model once more, to see which layer began and did not return.
     """
-    error.add_note(f"This happened in {where}.")
     if isinstance(error, torch.OutOfMemoryError):
         return
     names = {layer: name for name, layer in model.named_modules()}

@@ -177,7 +177,8 @@ class Trainer:
         sums = self._new_sums()
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
-                self._forward(self.model, batch, sums, f"batch {number} of the evaluation")
+                with _noted(f"batch {number} of the evaluation"):
+                    self._forward(self.model, batch, sums)
         return sums.means()
 
     def predict(self, loader: Iterable[Batch | Tensor]) -> Tensor:
@@ -190,9 +191,10 @@ class Trainer:
         logits = []
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
-                inputs = batch if isinstance(batch, Tensor) else batch[0]
-                outputs = self._outputs(self.model, inputs, f"batch {number}")
-                logits.append(_logits_of(outputs).float().cpu())
+                with _noted(f"batch {number} of the prediction"):
+                    inputs = batch if isinstance(batch, Tensor) else batch[0]
+                    outputs = self._outputs(self.model, inputs)
+                    logits.append(_logits_of(outputs).float().cpu())
         return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
@@ -225,7 +227,8 @@ class Trainer:
             if generator := getattr(loader, "generator", None):
                 synchronize_rng_states(["generator"], generator)
         for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
-            self._step(trained, batch, epoch, number)
+            with _noted(f"epoch {epoch}, batch {number}"):
+                self._step(trained, batch, epoch, number)
             bar.update()
         row = {"epoch": epoch, **self._sums.means()}
         self._check_finite(epoch)
@@ -251,7 +254,7 @@ class Trainer:
     def _step(self, trained: nn.Module, batch: Batch, epoch: int, number: int) -> None:
         known = {"epoch": epoch, "step": len(self.history.step_losses) + number}
         self.optimizer.zero_grad()
-        loss = self._forward(trained, batch, self._sums, f"epoch {epoch}, batch {number}")
+        loss = self._forward(trained, batch, self._sums)
         self._lr = self.optimizer.param_groups[0]["lr"]
         self._check_finite(epoch)
         loss.backward()
@@ -261,11 +264,9 @@ class Trainer:
             self.scheduler.step()
         self._tell("on_step_end", **known)
 
-    def _forward(
-        self, model: nn.Module, batch: Any, sums: SampleSums, where: str
-    ) -> Tensor:
+    def _forward(self, model: nn.Module, batch: Any, sums: SampleSums) -> Tensor:
         """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
-        inputs, labels = checks.check_batch(batch, where)
+        inputs, labels = checks.check_batch(batch)
         n_own, every = len(labels), labels
         if self.n_processes > 1:
             own = slice(self.accelerator.process_index, None, self.n_processes)
@@ -273,16 +274,12 @@ class Trainer:
             # With less rows than processes some have none: theirs is the first, weighing 0.
             own = own if n_own else slice(1)
             inputs, labels = inputs[own], labels[own]
-        outputs = self._outputs(model, inputs, where)
+        outputs = self._outputs(model, inputs)
         logits = _logits_of(outputs)
-        checks.check_labels(logits, labels, self.loss, where)
+        checks.check_labels(logits, labels, self.loss)
         weight = loss_denominator(self.loss, labels) if n_own else 0.0
         labels = labels.to(self.device, non_blocking=True)
-        try:
-            loss = self.loss(outputs, labels)
-        except (RuntimeError, ValueError, IndexError) as error:
-            error.add_note(f"This happened in {where}.")
-            raise
+        loss = self.loss(outputs, labels)
         values = [loss.detach()]
         for name, metric in self.metrics.items():
             per_sample = metric(logits.detach(), labels)
@@ -299,7 +296,7 @@ class Trainer:
         # Gradients will be averaged over the processes.
         return loss * (weight * self.n_processes / loss_denominator(self.loss, every))
 
-    def _outputs(self, model: nn.Module, inputs: Tensor, where: str) -> Any:
+    def _outputs(self, model: nn.Module, inputs: Tensor) -> Any:
         """Return what the model makes of `inputs`, or explain why it makes nothing."""
         inputs = inputs.to(self.device, non_blocking=True)
         if inputs.ndim == 4:
@@ -309,7 +306,7 @@ class Trainer:
         try:
             return model(inputs)
         except (RuntimeError, ValueError) as error:
-            checks.explain_forward(error, self.model, inputs, where)
+            checks.explain_forward(error, self.model, inputs)
             raise
 
     def _new_sums(self) -> SampleSums:
@@ -360,6 +357,16 @@ def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
         raise DataError(msg)
 
 
+@contextmanager
+def _noted(where: str) -> Iterator[None]:
+    """Add to an error of a block in which batch it happened."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This happened in {where}.")
+        raise
+
+
 def _logits_of(outputs: Any) -> Any:
     """Return what the model put out, or the first of several, such as auxiliary ones."""
     return outputs[0] if isinstance(outputs, tuple | list) else outputs
@@ -403,8 +410,7 @@ def _choose_layout(model: nn.Module, images: Tensor) -> torch.memory_format:
 
 def _as_channels_last(images: Tensor) -> Tensor:
     B, C, H, W = images.shape
-    if (
-        C == 1 and images.is_contiguous()
-    ):  # both layouts at once: the strides must say which
+    if C == 1 and images.is_contiguous():
+        # Both layouts at once: the strides must say which.
         return images.as_strided((B, C, H, W), (H * W, 1, W, 1))
     return images.contiguous(memory_format=torch.channels_last)
