@@ -106,11 +106,10 @@ def embed(
     Embeddings(5 of 2 features, no labels)
     """
     home = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    if device is not None or home.type == "cpu":
-        target = choose_device(device)
-        if target != home:
-            model, home = copy.deepcopy(model).to(target), target
-    batches = _open(data, transform, home)
+    target = choose_device(device) if device or home.type == "cpu" else home
+    if target != home:
+        model = copy.deepcopy(model).to(target)
+    batches = _open(data, transform, target)
     rows, labels, taken = [], [], []
     head, parts = "", dict(model.named_modules())
     if layer is None:
@@ -136,7 +135,8 @@ def embed(
         for batch in bar:
             inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
             labels += others[:1]
-            for piece in inputs.to(home).split(_fast_batch_size(inputs.shape[1:], home)):
+            size = _fast_batch_size(inputs.shape[1:], target)
+            for piece in inputs.to(target).split(size):
                 model(piece)
                 if len(taken) != 1:
                     msg = (

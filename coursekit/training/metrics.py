@@ -11,8 +11,6 @@ from torch import Tensor
 
 from coursekit.errors import SettingsError
 
-MetricFunction = Callable[[Tensor, Tensor], Tensor]
-
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """Return for each sample whether its likeliest class is the true one, bool of shape (n,).

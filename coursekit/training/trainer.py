@@ -25,12 +25,7 @@ from coursekit.training.callbacks import (
     get_random_states,
     set_random_states,
 )
-from coursekit.training.metrics import (
-    MetricFunction,
-    SampleSums,
-    accuracy,
-    loss_denominator,
-)
+from coursekit.training.metrics import SampleSums, accuracy, loss_denominator
 from coursekit.training.parameters import hold_statistics
 
 Batch = tuple[Tensor, Tensor]
@@ -81,7 +76,7 @@ class Trainer:
         *,
         optimizer: torch.optim.Optimizer | None = None,
         loss: Callable[[Any, Tensor], Tensor] | None = None,
-        metrics: Sequence[MetricFunction] = (accuracy,),
+        metrics: Sequence[Callable[[Tensor, Tensor], Tensor]] = (accuracy,),
         scheduler: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: Checkpoint | None = None,
