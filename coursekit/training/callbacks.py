@@ -212,22 +212,18 @@ class Checkpoint:
 
     def load(self, name: str) -> dict[str, Any]:
         """Return what was written; it is data only and cannot run code."""
-        kinds = {type(np.dtype(letter)) for letter in "fdil?"}
         # A rate of np.logspace stays a number of NumPy's.
-        with torch.serialization.safe_globals(
-            [np._core.multiarray.scalar, np.dtype, *kinds]
-        ):
-            return torch.load(
-                Path(self.folder, name), map_location="cpu", weights_only=True
-            )
+        numbers = [np._core.multiarray.scalar, np.dtype, *map(type, map(np.dtype, "fdil?"))]
+        path = Path(self.folder, name)
+        with torch.serialization.safe_globals(numbers):
+            return torch.load(path, map_location="cpu", weights_only=True)
 
     def _write(self, name: str, state: dict[str, Any]) -> None:
-        Path(self.folder).mkdir(parents=True, exist_ok=True)
-        part = Path(self.folder, f"{name}.part")
-        torch.save(state, part)
-        part.replace(
-            Path(self.folder, name)
-        )  # at once: a killed training leaves the one before
+        path = Path(self.folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, path.with_suffix(".part"))
+        # At once: a killed training leaves the file before, whole.
+        path.with_suffix(".part").replace(path)
 
 
 def _parts(trainer: "Trainer") -> list[Any]:

@@ -34,9 +34,8 @@ def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
         case [Tensor() as inputs, Tensor() as labels] if len(inputs) == len(labels) > 0:
             return inputs, labels
         case [*parts]:
-            given = ", ".join(
-                str(getattr(one, "shape", type(one).__name__)) for one in parts
-            )
+            shapes = [getattr(part, "shape", type(part).__name__) for part in parts]
+            given = ", ".join(map(str, shapes))
         case _:
             given = type(batch).__name__
     msg = f"A batch is a pair of tensors (inputs, labels) of one length, got {given}."
@@ -53,9 +52,7 @@ def check_labels(logits: Any, labels: Tensor, loss: Callable) -> None:
         pair = {(len(labels), 1), (len(labels),)}
         # A column and a row would silently become a matrix of all pairs.
         if len(labels) > 1 and set(shapes) == pair and labels.is_floating_point():
-            msg = (
-                f"{given}: each would be compared with each. Give labels.view_as(outputs)."
-            )
+            msg = f"{given}: all pairs would be compared. Give labels.view_as(outputs)."
             raise ShapeError(msg)
         return
     if len(logits) != len(labels):
@@ -64,10 +61,7 @@ def check_labels(logits: Any, labels: Tensor, loss: Callable) -> None:
     if labels.ndim > 1 or logits.ndim != 2:
         return  # probabilities of classes, or classes of places
     if labels.dtype != torch.int64:
-        msg = (
-            f"Labels are {labels.dtype}, but classes are numbers of type "
-            "torch.int64. Convert them: labels.long()."
-        )
+        msg = f"Classes are numbers of type torch.int64, not {labels.dtype}: labels.long()."
         raise DataError(msg)
     wrong = labels[(labels < 0) | (labels >= logits.shape[1])]
     wrong = wrong[wrong != getattr(loss, "ignore_index", -100)]
