@@ -6,10 +6,15 @@ The nearest rows of a matrix: `find_neighbors`; their votes: `classify_by_neighb
 Of models of images and texts: `embed_images`, `embed_texts`, `zero_shot_classifier`.
 """
 
+from coursekit.features.classifiers import (
+    classify_by_neighbors,
+    find_neighbors,
+    fit_head,
+    linear_probe,
+    recall_at_k,
+)
 from coursekit.features.clip import embed_images, embed_texts, zero_shot_classifier
 from coursekit.features.embed import Embeddings, embed
-from coursekit.features.heads import fit_head, linear_probe
-from coursekit.features.neighbors import classify_by_neighbors, find_neighbors, recall_at_k
 
 __all__ = [
     "Embeddings",

@@ -13,8 +13,6 @@ from coursekit.features.embed import Embeddings, embed
 from coursekit.models.clip import model_configuration
 from coursekit.transforms import fit_to_model
 
-__all__ = ["embed_images", "embed_texts", "zero_shot_classifier"]
-
 Tokenizer = Callable[[list[str]], Tensor]
 
 
@@ -95,13 +93,11 @@ def zero_shot_classifier(
         The weights of ``open_clip.build_zero_shot_classifier``.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-    for prompt in prompts:
-        if "{}" not in prompt:
-            msg = (
-                "A prompt must have {} where the name of the class belongs, as in "
-                f"'a photo of a {{}}', got {prompt!r}."
-            )
-            raise SettingsError(msg)
+    if not all("{}" in prompt for prompt in prompts):
+        msg = (
+            "A prompt must have {} where the name of the class belongs: 'a photo of a {}'."
+        )
+        raise SettingsError(msg)
     texts = [prompt.replace("{}", name) for name in class_names for prompt in prompts]
     rows = embed_texts(model, tokenizer, texts).view(len(class_names), len(prompts), -1)
     return F.normalize(rows.mean(dim=1), dim=1).T.contiguous()

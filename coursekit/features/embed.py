@@ -2,27 +2,22 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
-from torch.utils.data import RandomSampler
 from tqdm.auto import tqdm
 
 from coursekit.datasets import ImageSet, make_loader
 from coursekit.devices import choose_device
-from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.errors import SettingsError, did_you_mean
 from coursekit.models import find_head
-from coursekit.training.trainer import kept_modes
-
-__all__ = ["Embeddings", "embed"]
+from coursekit.training.trainer import check_order, kept_modes
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,17 +43,6 @@ class Embeddings:
     embeddings: Tensor
     labels: Tensor | None = None
     class_names: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        rows, labels = self.embeddings, self.labels
-        if rows.ndim != 2 or (labels is not None and len(labels) != len(rows)):
-            msg = (
-                "embeddings must have shape (n_samples, n_features) and labels, if any, "
-                f"(n_samples,), got {tuple(rows.shape)} and "
-                f"{None if labels is None else tuple(labels.shape)}. Pool feature maps first: "
-                "maps.mean((2, 3))."
-            )
-            raise ShapeError(msg)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -93,7 +77,7 @@ def embed(
     *,
     layer: str | None = None,
     transform: Callable[[Tensor], Tensor] | None = None,
-    device: torch.device | str | None = None,
+    device: str | None = None,
     progress_bar: bool = True,
 ) -> Embeddings:
     """Return what `model` gives its head for every sample of `data`, in their order.
@@ -111,7 +95,7 @@ def embed(
         over their places.
     transform : callable, optional
         As for `make_loader`; not beside a loader, which has its own.
-    device : torch.device or str, optional
+    device : str, optional
         By default where the model is; if that is the CPU, a copy goes to the fastest device.
     progress_bar : bool, default=True
 
@@ -121,94 +105,67 @@ def embed(
     >>> embed(model, torch.ones(5, 4), progress_bar=False)
     Embeddings(5 of 2 features, no labels)
     """
-    model = getattr(model, "_orig_mod", model)  # a compiled one runs without our hooks
     home = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    if device is not None or home.type == "cpu":
-        target = choose_device(None if device is None else str(device))
-        if target != home:
-            model, home = copy.deepcopy(model).to(target), target
-    batches = _open(model, data, transform, home)
-    if layer is None:
-        model, place, part = _fold_up_to_head(model)
-    else:
-        place, part = layer, dict(model.named_modules()).get(layer)
-    if part is None:
-        names = [name for name, _ in model.named_modules() if name]
-        close = get_close_matches(place, names, n=3) or names[:8]
-        msg = f"{type(model).__name__} has no layer {place!r}. There are {close}."
-        raise SettingsError(msg)
+    target = choose_device(device) if device or home.type == "cpu" else home
+    if target != home:
+        model = copy.deepcopy(model).to(target)
+    batches = _open(data, transform, target)
     rows, labels, taken = [], [], []
+    head, parts = "", dict(model.named_modules())
+    if layer is None:
+        with suppress(SettingsError):  # it was taken off: the model returns embeddings
+            head = find_head(model)
+    elif layer not in parts:
+        near = did_you_mean(layer, parts)
+        msg = f"{type(model).__name__} has no layer {layer!r}, see model.named_modules().{near}"
+        raise SettingsError(msg)
     # Pooled at once: the next layer may work in place.
-    if layer is None and part is not model:
-        handle = part.register_forward_pre_hook(
+    if head:
+        model, layer = _fold(model, head), f"input of {head}"
+        handle = model.get_submodule(head).register_forward_pre_hook(
             lambda _, args: taken.append(_pool(args[0]))
         )
     else:
-        handle = part.register_forward_hook(lambda *given: taken.append(_pool(given[-1])))
+        handle = parts[layer or ""].register_forward_hook(
+            lambda *given: taken.append(_pool(given[-1]))
+        )
     bar = tqdm(batches, desc="embedding", unit="batch", disable=not progress_bar)
-    try:
-        with kept_modes(model), torch.inference_mode():
-            model.eval()
-            for batch in bar:
-                inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
-                labels += others[:1]
-                for piece in inputs.to(home).split(
-                    _fast_batch_size(inputs.shape[1:], home)
-                ):
-                    model(piece)
-                    if len(taken) != 1:
-                        msg = (
-                            f"The layer {place!r} runs {len(taken)} times in one pass. Choose "
-                            "one that runs once, such as the block around it."
-                        )
-                        raise SettingsError(msg)
-                    rows.append(taken.pop().cpu())
-    finally:
-        handle.remove()
+    with handle, kept_modes(model), torch.inference_mode():
+        model.eval()
+        for batch in bar:
+            inputs, *others = batch if isinstance(batch, tuple | list) else (batch,)
+            labels += others[:1]
+            size = _fast_batch_size(inputs.shape[1:], target)
+            for piece in inputs.to(target).split(size):
+                model(piece)
+                if len(taken) != 1:
+                    msg = (
+                        f"The layer {layer!r} runs {len(taken)} times in one pass. Choose one "
+                        "that runs once, such as the block around it."
+                    )
+                    raise SettingsError(msg)
+                rows.append(taken.pop().cpu())
     with torch.inference_mode(False):  # so that gradients may go through what uses them
         whole = torch.cat(rows)
-        found = torch.cat(labels).cpu() if labels else None
-    bad = (~whole.isfinite()).any(dim=1).nonzero().flatten().tolist()
-    if bad:
-        msg = (
-            f"The embedding of sample {bad[0]} is NaN or infinite ({len(bad)} of "
-            f"{len(whole)} are). Look at that sample, and at the model's weights."
-        )
-        raise DataError(msg)
+        found = torch.cat(labels).cpu() if labels and not isinstance(data, Tensor) else None
     names = getattr(data, "class_names", ())
     return Embeddings(embeddings=whole, labels=found, class_names=names)
 
 
-def _open(
-    model: nn.Module, data: Any, transform: Callable | None, device: torch.device
-) -> Iterable:
+def _open(data: Any, transform: Callable | None, device: torch.device) -> Iterable:
     """Return `data` in batches."""
-    is_tensor = isinstance(data, Tensor)
-    if is_tensor:
-        if data.ndim == 3 and any(isinstance(part, nn.Conv2d) for part in model.modules()):
-            msg = (
-                "Images have the shape (n, channels, height, width), got "
-                f"{tuple(data.shape)}. Of a single image: image[None]."
-            )
-            raise ShapeError(msg)
-        data = data, torch.zeros(len(data), dtype=torch.int64)
+    if isinstance(data, Tensor):
+        data = data, torch.zeros(len(data))
     elif isinstance(data, ImageSet) and not data.is_lazy:
-        with warnings.catch_warnings():  # the arrays are read-only, and nobody writes here
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
-            pixels, labels = map(torch.from_numpy, (data.images, data.labels))
-        # A view: nothing is copied, and convolutions are fastest on channels that lie last.
-        data = pixels.permute(0, 3, 1, 2), labels
+        # Convolutions are fastest on channels that lie last.
+        data = torch.tensor(data.images).permute(0, 3, 1, 2), torch.tensor(data.labels)
     if isinstance(data, tuple | ImageSet):
         one, _ = next(iter(make_loader(data, batch_size=1, transform=transform)))
         size = _fast_batch_size(one.shape[1:], device)
-        loader = make_loader(data, batch_size=size, transform=transform)
-        return (inputs for inputs, _ in loader) if is_tensor else loader
-    is_random = isinstance(getattr(data, "sampler", None), RandomSampler)
-    if transform is not None or is_random or getattr(data, "shuffle", False):
-        msg = (
-            "embed keeps the order and the transform of a loader: make it with shuffle=False "
-            "and give the transform to it."
-        )
+        return make_loader(data, batch_size=size, transform=transform)
+    check_order(data)
+    if transform is not None:
+        msg = "embed keeps the transform of a loader: give the transform to the loader."
         raise SettingsError(msg)
     return data
 
@@ -224,34 +181,20 @@ def _fast_batch_size(shape: Sequence[int], device: torch.device) -> int:
     return min(most, max(least, usual * 224 * 224 // max(1, n_pixels)))
 
 
-def _fold_up_to_head(model: nn.Module) -> tuple[nn.Module, str, nn.Module]:
-    """Return the model, the name of its head, and its head; itself if that was taken off.
+def _fold(model: nn.Module, head: str) -> nn.Module:
+    """Return a copy whose batch normalization is folded into convolutions, where it can be.
 
-    Batch normalization is folded into convolutions where it can be, in a copy: mobilenet_v2
-    is 1.7 times as fast then; results differ by rounding, 1e-6 of their size.
+    mobilenet_v2 is 1.7 times as fast then; results differ by rounding, 1e-6 of their size.
     """
-    try:
-        name = find_head(model)
-    except SettingsError:  # the embeddings are what the model returns
-        return model, "", model
-    parts = list(model.modules())
-    has_hooks = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    is_leaf = type(model.get_submodule(name)) in {nn.Linear, nn.Conv2d}
-    if is_leaf and not has_hooks and any(isinstance(p, nn.BatchNorm2d) for p in parts):
+    is_leaf = type(model.get_submodule(head)) in {nn.Linear, nn.Conv2d}
+    if is_leaf and any(isinstance(part, nn.BatchNorm2d) for part in model.modules()):
         with suppress(Exception):  # what cannot be copied or traced stays as it is
-            model = fuse(copy.deepcopy(model).eval(), inplace=True)
-    return model, name, model.get_submodule(name)
+            return fuse(copy.deepcopy(model).eval(), inplace=True)
+    return model
 
 
-def _pool(value: Any) -> Tensor:
+def _pool(value: Tensor) -> Tensor:
     """Return one float32 row for each sample, in memory of its own."""
-    if not isinstance(value, Tensor) or value.ndim < 2:
-        given = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-        msg = (
-            "An embedding is made of a tensor (n_samples, n_features, ...), but the layer "
-            f"gives {given}. Choose a layer inside it."
-        )
-        raise DataError(msg)
     if value.ndim == 2:
         return value.to(torch.float32, copy=True)
     places = (1,) if value.ndim == 3 else tuple(range(2, value.ndim))

@@ -3,12 +3,8 @@
 A callback is called by our loop; a *hook* is called by PyTorch inside a model.
 """
 
-import copy
-import itertools
-import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +18,8 @@ if TYPE_CHECKING:
 
     from coursekit.training.trainer import Trainer
 
-# What a scheduler changes as it moves; the rest of its state are its settings.
-_MOVING = {
-    *("last_epoch", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "T_i"),
-    *("_step_count", "_last_lr", "_is_initial", "_get_lr_called_within_step"),
-}
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How a `Trainer` trains; make a variant with `dataclasses.replace`."""
 
@@ -42,22 +32,22 @@ class TrainSettings:
     progress_bar: bool = True
 
     def __post_init__(self) -> None:
-        own = (self.scheduler_every, self.frozen_batch_norm)
-        if own not in itertools.product(("epoch", "step"), ("eval", "train")):
+        own = self.scheduler_every, self.frozen_batch_norm
+        if own[0] not in ("epoch", "step") or own[1] not in ("eval", "train"):
             rule = "scheduler_every must be 'epoch' or 'step', frozen_batch_norm 'eval' or 'train'"
             msg = f"{rule}, got {own}."
             raise SettingsError(msg)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(kw_only=True)
 class History:
     """The record of one training."""
 
-    epochs: tuple[Mapping[str, float], ...] = ()
+    epochs: list[dict[str, float]] = field(default_factory=list)
     """One row for each whole epoch: ``epoch`` (from 1), ``loss``, the metrics, the same over
     the validation data as ``val_...``, ``lr`` (of the last step, first group), ``seconds``."""
-    step_losses: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """The loss of each step, before that step, float64."""
+    step_losses: list[float] = field(default_factory=list)
+    """The loss of each step, before that step."""
     stopped: str = ""
     """Why training ended before the last epoch; empty if it did not."""
 
@@ -65,10 +55,8 @@ class History:
         return len(self.epochs)
 
     def __repr__(self) -> str:
-        last = dict(*self.epochs[-1:])
-        shown = [f"{k} {v:.4g}" for k, v in last.items() if k not in ("epoch", "seconds")]
-        counts = f"History({len(self)} epochs, {len(self.step_losses)} steps"
-        return f"{', '.join([counts, *shown])}{self.stopped and '; '}{self.stopped})"
+        counts = f"{len(self)} epochs, {len(self.step_losses)} steps"
+        return f"History({counts}{self.stopped and '; '}{self.stopped})"
 
     def column(self, name: str) -> list[float]:
         """Return the value of `name` in each epoch."""
@@ -76,6 +64,15 @@ class History:
             msg = f"The history has no {name!r}, only {', '.join(self.epochs[-1])}."
             raise SettingsError(msg)
         return [row[name] for row in self.epochs]
+
+    def n_since_best(self, monitor: str) -> int:
+        """Return how many epochs came after the best one, of equal ones the first.
+
+        Small values are good for names that end in ``loss`` or ``error``, large ones otherwise.
+        """
+        values = self.column(monitor)
+        best = (min if monitor.endswith(("loss", "error")) else max)(values)
+        return len(values) - 1 - values.index(best)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each whole epoch."""
@@ -89,42 +86,26 @@ class Callback:
 
     Every method is given the trainer (``trainer.model``, ``trainer.history``,
     ``trainer.stop("why")``) and, by keyword, what is known at that moment. Always take
-    ``**kwargs`` too: more may be known later. Methods that are not overridden cost nothing.
+    ``**kwargs`` too: more may be known later.
     """
 
     def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """Before the first epoch. Knows: n_epochs."""
+        """Before the first epoch, also of a training that is resumed."""
 
     def on_epoch_begin(self, trainer: "Trainer", **kwargs: Any) -> None:
         """Before an epoch; the model is in training mode. Knows: epoch (from 1)."""
 
-    def on_step_begin(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """Before a step. Knows: epoch, step (from 1, over all epochs)."""
-
-    def on_forward_end(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """After the loss of a batch, before its gradients. Knows: epoch, step, loss."""
-
     def on_backward_end(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """After the gradients, before they are used. Knows: epoch, step."""
+        """After the gradients, before they are used: clip them here. Knows: epoch, step."""
 
     def on_step_end(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """After the weights changed. Knows: epoch, step, loss (a tensor)."""
-
-    def on_validation_begin(self, trainer: "Trainer", **kwargs: Any) -> None:
-        """Before the validation data are evaluated. Knows: epoch."""
+        """After the weights changed. Knows: epoch, step (from 1, over all epochs)."""
 
     def on_epoch_end(self, trainer: "Trainer", **kwargs: Any) -> None:
         """After an epoch and its validation. Knows: epoch, row (of the history)."""
 
     def on_fit_end(self, trainer: "Trainer", **kwargs: Any) -> None:
         """After the last epoch, also when training was stopped, interrupted or failed."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep: numbers, strings and tensors."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
 
 
 class EarlyStopping(Callback):
@@ -136,201 +117,130 @@ class EarlyStopping(Callback):
     def __init__(self, monitor: str = "val_loss", *, patience: int = 3) -> None:
         self.monitor, self.patience = monitor, patience
 
-    def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
-        """Stop at once a training that had been stopped when it was saved."""
-        self.on_epoch_end(trainer)
-
     def on_epoch_end(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
         """Stop when the patience is over; only the history decides, so resuming can, too."""
-        best, waited, sign = math.inf, 0, sign_of(self.monitor)
-        for value in trainer.history.column(self.monitor):
-            best, waited = (sign * value, 0) if sign * value < best else (best, waited + 1)
+        waited = trainer.history.n_since_best(self.monitor)
         if waited >= self.patience:
             trainer.stop(f"{self.monitor} has not improved for {waited} epochs")
 
 
 class TensorBoardLogger(Callback):
-    """Writes the loss of every step, and every column of the history after each epoch.
+    """Writes the loss of every step, and every column of the history, after each epoch.
 
     Look at them with ``tensorboard --logdir FOLDER``; take a folder for each training, so
     that it shows them side by side.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.writer, self.n_written = None, 0
+        self.folder, self.writer, self.n_written = folder, None, 0
 
     def on_fit_begin(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
-        """Open the file; hide what an interrupted training wrote after its checkpoint."""
+        """Open the file."""
         from torch.utils.tensorboard import SummaryWriter  # seconds, paid by those who log
 
         self.n_written = len(trainer.history.step_losses)
         if trainer.accelerator.is_main_process:
-            purge_step = self.n_written + 1 if self.n_written else None
-            self.writer = SummaryWriter(self.folder, purge_step=purge_step)
+            self.writer = SummaryWriter(self.folder)
 
     def on_epoch_end(self, trainer: "Trainer", **kwargs: Any) -> None:
         """Write the epoch's row, and the losses of its steps."""
-        if self.writer is None:
-            return
-        losses = trainer.history.step_losses
-        for step in range(self.n_written, len(losses)):
-            self.writer.add_scalar("step/loss", losses[step], step + 1)
-        for name, value in kwargs["row"].items():
-            if name != "epoch":
+        if self.writer is not None:
+            losses = trainer.history.step_losses
+            for step in range(self.n_written, len(losses)):
+                self.writer.add_scalar("step/loss", losses[step], step + 1)
+            for name, value in kwargs["row"].items():
                 self.writer.add_scalar(f"epoch/{name}", value, len(losses))
-        self.n_written = len(losses)
-        self.writer.flush()
+            self.n_written = len(losses)
+            self.writer.flush()
 
     def on_fit_end(self, trainer: "Trainer", **kwargs: Any) -> None:  # noqa: ARG002
         """Close the file."""
         if self.writer is not None:
             self.writer.close()
-            self.writer = None
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """Saves a training after each epoch, so that it can go on, and its best weights.
 
-    The folder holds ``last.pt``, all that is needed to continue, and ``best.pt``, the weights
-    of the best epoch (of equal ones the first) under "model" and its row under "row".
+    The folder holds ``last.pt``, all that is needed to continue (callbacks begin anew), and
+    ``best.pt``, the weights of the best epoch under "model" and its row under "row".
 
     Parameters
     ----------
     folder : str or Path
     monitor : str, optional
-        The column of the history that tells which epoch is best. By default ``val_loss``
-        when there is validation, else ``loss``.
-    mode : {"min", "max"}, optional
-        Whether small or large is good. By default small for names that end in ``loss``.
+        The column of the history that tells which epoch is best, as `EarlyStopping` judges it.
+        By default ``val_loss`` when there is validation, else ``loss``.
     """
 
     folder: str | Path
     monitor: str | None = None
-    mode: str | None = None
 
-    def path(self, name: str) -> Path:
-        """Return the file called `name`: "last" or "best"."""
-        return Path(self.folder) / f"{name}.pt"
-
-    def save(self, state: dict[str, Any], history: History) -> None:
-        """Write ``last.pt``, and ``best.pt`` if the last epoch of `history` is the best."""
-        row = history.epochs[-1]
+    def save(self, trainer: "Trainer", loader: Any) -> None:
+        """Write ``last.pt``, and ``best.pt`` if the last epoch is the best."""
+        row = trainer.history.epochs[-1]
         monitor = self.monitor or ("val_loss" if "val_loss" in row else "loss")
-        sign = sign_of(monitor, self.mode)
-        *before, now = (sign * value for value in history.column(monitor))
-        if all(now < value for value in before):
-            self._write("best", {"model": state["model"], "row": row})
-        self._write("last", state)
+        if trainer.history.n_since_best(monitor) == 0:
+            self._write("best.pt", {"model": trainer.model.state_dict(), "row": row})
+        state = {
+            "parts": [(type(part).__name__, part.state_dict()) for part in _parts(trainer)],
+            "history": asdict(trainer.history),
+            "random": get_random_states(loader),
+        }
+        self._write("last.pt", state)
+
+    def resume(self, trainer: "Trainer") -> dict[str, Any] | None:
+        """Put `trainer` into the last state, if there is one; return the generators' states."""
+        if not Path(self.folder, "last.pt").exists():
+            return None
+        saved = self.load("last.pt")
+        try:
+            for part, (kind, state) in zip(_parts(trainer), saved["parts"], strict=True):
+                if type(part).__name__ != kind:
+                    msg = f"{kind} is no {type(part).__name__}."
+                    raise ValueError(msg)  # noqa: TRY301
+                part.load_state_dict(state)
+        except (RuntimeError, ValueError) as error:
+            msg = (
+                f"The checkpoint is of another model, optimizer or scheduler: {error} Resume "
+                "with those that it was made with, or take another checkpoint folder."
+            )
+            raise TrainingError(msg) from error
+        trainer.history = History(**saved["history"])
+        return saved["random"]
 
     def load(self, name: str) -> dict[str, Any]:
         """Return what was written; it is data only and cannot run code."""
-        if not self.path(name).exists():
-            msg = f"There is no {name} epoch yet in {self.folder}: train with this checkpoint."
-            raise TrainingError(msg)
-        try:
-            return torch.load(self.path(name), map_location="cpu", weights_only=True)
-        except Exception as error:
-            msg = f"The checkpoint {self.path(name)} is damaged: delete it to start anew."
-            raise TrainingError(msg) from error
+        # A rate of np.logspace stays a number of NumPy's.
+        numbers = [np._core.multiarray.scalar, np.dtype, *map(type, map(np.dtype, "fdil?"))]
+        path = Path(self.folder, name)
+        with torch.serialization.safe_globals(numbers):
+            return torch.load(path, map_location="cpu", weights_only=True)
 
     def _write(self, name: str, state: dict[str, Any]) -> None:
-        path = self.path(name)
+        path = Path(self.folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path.with_suffix(".part"))
         # At once: a killed training leaves the file before, whole.
         path.with_suffix(".part").replace(path)
 
 
-def sign_of(monitor: str, mode: str | None = None) -> int:
-    """Return 1 if small values of `monitor` are good, -1 if large ones are."""
-    mode = mode or ("min" if monitor.endswith(("loss", "error")) else "max")
-    return {"min": 1, "max": -1}[mode]
-
-
-def get_state(trainer: "Trainer", loader: Any) -> dict[str, Any]:
-    """Return everything that decides how training goes on."""
-    state = {
-        "model": trainer.model.state_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
-        "scheduler": trainer.scheduler and trainer.scheduler.state_dict(),
-        "kinds": _kinds(trainer),
-        "callbacks": [(type(c).__name__, c.state_dict()) for c in trainer.callbacks],
-        "epochs": trainer.history.epochs,
-        "step_losses": trainer.history.step_losses.tolist(),
-        "random": get_random_states(loader),
-    }
-    return _plain(state)
-
-
-def set_state(trainer: "Trainer", saved: dict[str, Any]) -> None:
-    """Put `trainer` into a state of `get_state`, all but the random generators."""
-    advice = "Resume with the one it was trained with, or take another checkpoint folder."
-    for own, was in zip(_kinds(trainer), saved["kinds"], strict=True):
-        if own != was:
-            msg = f"The checkpoint was made with {was}, this is {own}. {advice}"
-            raise TrainingError(msg)
-    try:
-        trainer.model.load_state_dict(saved["model"])
-        trainer.optimizer.load_state_dict(saved["optimizer"])
-    except (RuntimeError, ValueError) as error:
-        msg = f"The checkpoint is of another model or optimizer: {error} {advice}"
-        raise TrainingError(msg) from error
-    if trainer.scheduler is not None:
-        for name, own in trainer.scheduler.state_dict().items():
-            was = saved["scheduler"].get(name, own)
-            if name not in _MOVING and isinstance(own, int | float | str) and own != was:
-                msg = (
-                    f"The checkpoint's scheduler had {name}={was}, this has {own}. {advice}"
-                )
-                raise TrainingError(msg)
-        trainer.scheduler.load_state_dict(saved["scheduler"])
-    states = list(saved["callbacks"])
-    for callback in trainer.callbacks:  # by name, because a logger may have come or gone
-        names = [name for name, _ in states]
-        if type(callback).__name__ in names:
-            callback.load_state_dict(states.pop(names.index(type(callback).__name__))[1])
-    losses = np.asarray(saved["step_losses"], np.float64)
-    trainer.history = History(epochs=saved["epochs"], step_losses=losses)
-    trainer.n_steps = len(losses)
-
-
-def _kinds(trainer: "Trainer") -> list[str]:
-    parts = {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
-    return [f"{role} {type(part).__name__}" for role, part in parts.items()]
-
-
-def generators_of(loader: Any) -> list[torch.Generator]:
-    """Return the generators that a stock DataLoader draws its order from."""
-    owners = (loader, getattr(loader, "sampler", None))
-    found = {id(g): g for owner in owners if (g := getattr(owner, "generator", None))}
-    return list(found.values())
-
-
-def _plain(state: Any) -> Any:
-    """Return `state` with Python's numbers for NumPy's, which a safe reader refuses."""
-    if isinstance(state, np.generic):
-        return state.item()
-    if type(state) in (list, tuple):
-        return type(state)(_plain(value) for value in state)
-    if isinstance(state, dict):
-        changed = copy.copy(state)
-        for key, value in state.items():
-            changed[key] = _plain(value)
-        return changed
-    return state
+def _parts(trainer: "Trainer") -> list[Any]:
+    every = trainer.model, trainer.optimizer, trainer.scheduler
+    return [part for part in every if part is not None]
 
 
 def get_random_states(loader: Any = None) -> dict[str, Any]:
-    """Return the states of the global generators and the loader's, as plain data."""
+    """Return the states of the global generators and a stock DataLoader's, as plain data."""
     kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - the one libraries use
+    own = getattr(loader, "generator", None)
     return {
         "python": random.getstate(),
         "numpy": (kind, keys.tolist(), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
-        "loader": [generator.get_state() for generator in generators_of(loader)],
+        "loader": own and own.get_state(),
     }
 
 
@@ -340,5 +250,5 @@ def set_random_states(states: dict[str, Any], loader: Any = None) -> None:
     np.random.set_state(states["numpy"])  # noqa: NPY002
     torch.set_rng_state(states["torch"])
     torch.cuda.set_rng_state_all(states["cuda"][: torch.cuda.device_count()])
-    for generator, state in zip(generators_of(loader), states["loader"], strict=True):
-        generator.set_state(state)
+    if states["loader"] is not None:
+        loader.generator.set_state(states["loader"])

@@ -1,17 +1,15 @@
 """Metrics, one value a sample; and the likeliest classes with their probabilities."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from coursekit.errors import DataError, SettingsError, ShapeError
-
-MetricFunction = Callable[[Tensor, Tensor], Tensor]
+from coursekit.errors import SettingsError
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -25,15 +23,10 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     >>> accuracy(torch.tensor([[2.0, 0.0], [2.0, 0.0]]), torch.tensor([0, 1])).tolist()
     [True, False]
     """
-    is_binary = logits.ndim == 1 or logits.shape[1] == 1
-    if labels.is_floating_point():
-        allowed = (labels >= 0) & (labels <= 1)
-        if is_binary:
-            allowed &= labels == labels.round()
-        if not allowed.all():
-            msg = "Continuous labels have no accuracy: pass metrics=() or a metric of your own."
-            raise SettingsError(msg)
-    if is_binary:
+    if labels.is_floating_point() and not ((labels >= 0) & (labels <= 1)).all():
+        msg = "Continuous labels have no accuracy: pass metrics=() or a metric of your own."
+        raise SettingsError(msg)
+    if logits.ndim == 1 or logits.shape[1] == 1:
         return (logits.flatten() > 0) == labels.flatten().bool()
     return logits.argmax(1) == (labels.argmax(1) if labels.ndim == logits.ndim else labels)
 
@@ -46,8 +39,8 @@ class SampleSums:
         # Reading a number makes a program wait for its device, and for other processes.
         is_alone = device.type == "cpu" and accelerator.num_processes == 1
         self.read_every = 1 if is_alone else 50
-        self.totals, self.n_samples, self.weight = [0.0] * len(names), 0.0, 0.0
         self.losses: list[float] = []
+        self.totals = np.zeros(2 + len(names))
         self._waiting: list[tuple[float, int, list[Tensor]]] = []
 
     def add(self, weight: float, n_samples: int, values: list[Tensor]) -> None:
@@ -56,8 +49,8 @@ class SampleSums:
         if len(self._waiting) >= self.read_every:
             self.read()
 
-    def read(self) -> list[float]:
-        """Read what is still on the device; return the loss of each batch."""
+    def read(self) -> None:
+        """Read what is still on the device."""
         rows = []
         for weight, n_samples, values in self._waiting:
             loss, *sums = (value.item() for value in values)
@@ -66,49 +59,38 @@ class SampleSums:
         if rows and self.accelerator.num_processes > 1:
             table = torch.tensor(rows, dtype=torch.float64, device=self.device)
             rows = self.accelerator.reduce(table, reduction="sum").tolist()
-        for weight, n_samples, *values in rows:
-            self.weight += weight
-            self.n_samples += n_samples
-            self.losses.append(values[0] / weight)
-            self.totals = [old + new for old, new in zip(self.totals, values, strict=True)]
-        return self.losses
+        for row in rows:
+            self.losses.append(row[2] / row[0] if row[0] else math.nan)
+            self.totals += row
 
     def means(self) -> dict[str, float]:
         """Return the mean loss, and the mean of each metric over samples."""
         self.read()
-        counts = [self.weight] + [self.n_samples] * (len(self.names) - 1)
-        table = zip(self.names, self.totals, counts, strict=True)
-        return {name: total / count for name, total, count in table}
+        weight, n_samples, *_ = self.totals
+        counts = [weight] + [n_samples] * (len(self.names) - 1)
+        return dict(zip(self.names, (self.totals[2:] / counts).tolist(), strict=True))
 
 
-def loss_denominator(loss: Callable, labels: Tensor, where: str) -> float:
+def loss_denominator(loss: Callable, labels: Tensor) -> float:
     """Return what the mean of `loss` was divided by: samples, or their weights."""
     ignored = getattr(loss, "ignore_index", None)
     if ignored is None or labels.is_floating_point() or labels.ndim != 1:
         return len(labels)
-    counted = labels[labels != ignored] if (labels == ignored).any() else labels
-    if not len(counted):
-        msg = (
-            f"In {where}: all labels are {ignored}, which the loss ignores (ignore_index)."
-        )
-        raise DataError(msg)
+    counted = labels[labels != ignored]
     weights = getattr(loss, "weight", None)
-    if weights is None or not 0 <= counted.min() <= counted.max() < len(weights):
-        return len(counted)
-    return weights[counted.to(weights.device)].sum().item()
+    return len(counted) if weights is None else weights.cpu()[counted.cpu()].sum().item()
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class TopPredictions:
+class TopPredictions(NamedTuple):
     """The answer of `top_predictions`, one row an image, the likeliest class first."""
 
     classes: np.ndarray
     """Indices into `class_names`, int64, of shape (n_images, k)."""
     probabilities: np.ndarray
     """What the model gives them, float32, of shape (n_images, k)."""
-    class_names: tuple[str, ...]
     labels: np.ndarray
     """The true classes, of shape (n_images,)."""
+    class_names: tuple[str, ...]
 
     @property
     def right(self) -> np.ndarray:
@@ -122,8 +104,7 @@ class TopPredictions:
 
     def subset(self, rows: Any) -> "TopPredictions":
         """Return the predictions in `rows`, in that order: ``found.wrong[:8]``."""
-        chosen = {n: getattr(self, n)[rows] for n in ("classes", "probabilities", "labels")}
-        return replace(self, **chosen)
+        return TopPredictions(*(part[rows] for part in self[:3]), self.class_names)
 
     def _surest(self, chosen: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(chosen)
@@ -152,18 +133,6 @@ def top_predictions(
     >>> found.classes.tolist(), found.wrong.tolist()
     ([[0, 2], [1, 0]], [1])
     """
-    logits = torch.as_tensor(logits).detach().float().cpu()
-    truth = np.asarray(labels, dtype=np.int64)
-    if logits.shape != (len(truth), len(class_names)):
-        msg = (
-            f"logits must have a row for each label and a column for each name, got "
-            f"{tuple(logits.shape)}, {len(truth)} labels and {len(class_names)} names."
-        )
-        raise ShapeError(msg)
-    best = logits.softmax(1).topk(k, dim=1)
-    return TopPredictions(
-        classes=best.indices.numpy(),
-        probabilities=best.values.numpy(),
-        class_names=tuple(class_names),
-        labels=truth,
-    )
+    best = torch.as_tensor(logits).detach().float().cpu().softmax(1).topk(k, dim=1)
+    found = best.indices.numpy(), best.values.numpy()
+    return TopPredictions(*found, np.asarray(labels), tuple(class_names))

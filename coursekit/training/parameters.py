@@ -1,71 +1,46 @@
 """Which parameters of a model train, and how fast: freezing, and rates by depth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from html import escape
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from coursekit.errors import SettingsError
+from coursekit.errors import SettingsError, did_you_mean
 from coursekit.models import find_head
 from coursekit.models.heads import layer_groups, other_heads
 
-
-@dataclass(frozen=True)
-class ParameterReport:
-    """Which parameters of a model train; a notebook shows it as a table of layers."""
-
-    model_name: str
-    groups: tuple[tuple[str, int, int], ...]
-    """From input to head: layer or block, its parameters, how many of them train."""
-    trainable: tuple[str, ...]
-    """Names of the parameters that train."""
-
-    @property
-    def n_parameters(self) -> int:
-        """Numbers that the model holds as parameters."""
-        return sum(n for _, n, _ in self.groups)
-
-    @property
-    def n_trainable(self) -> int:
-        """Numbers of them that train."""
-        return sum(n for _, _, n in self.groups)
-
-    def __repr__(self) -> str:
-        counts = f"{self.n_trainable:,} of {self.n_parameters:,} parameters train"
-        return f"ParameterReport({self.model_name}: {counts})"
-
-    def _repr_html_(self) -> str:
-        head = "<th>layers</th><th>parameters</th><th>train</th>"
-        body = "".join(_html_row(*group) for group in self.groups)
-        last = _html_row("all", self.n_parameters, self.n_trainable, tag="th")
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}{last}</tbody></table>"
+if TYPE_CHECKING:
+    import pandas as pd
 
 
-def report_parameters(model: nn.Module) -> ParameterReport:
-    """Return which parameters of `model` train.
+def report_parameters(model: nn.Module) -> "pd.DataFrame":
+    """Return how many ``parameters`` the layers of `model` have, and how many of them ``train``.
+
+    From input to head, a row for each layer or block; the last row is for all of them.
 
     Examples
     --------
-    >>> report_parameters(nn.Linear(2, 1))
-    ParameterReport(Linear: 3 of 3 parameters train)
+    >>> report_parameters(nn.Linear(2, 1)).loc["all"].to_dict()
+    {'parameters': 3, 'train': 3}
     """
-    parameters = dict(model.named_parameters())
+    import pandas as pd  # half a second, paid by those who want the table
+
     rows = []
     for group in layer_groups(model):
-        own = [parameters[name] for name in group.parameters]
-        n_trainable = sum(p.numel() for p in own if p.requires_grad)
-        name = group.name or type(model).__name__
-        rows.append((name, sum(p.numel() for p in own), n_trainable))
-    trainable = tuple(name for name, p in parameters.items() if p.requires_grad)
-    return ParameterReport(type(model).__name__, tuple(rows), trainable)
+        own = [model.get_parameter(name) for name in group.parameters]
+        n_trained = sum(p.numel() for p in own if p.requires_grad)
+        rows.append((group.name or "model", sum(p.numel() for p in own), n_trained))
+    table = pd.DataFrame(rows, columns=["layers", "parameters", "train"]).set_index(
+        "layers"
+    )
+    table.loc["all"] = table.sum()
+    return table
 
 
-def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> ParameterReport:
-    """Make parameters of `model` ones that no training changes; return what still trains.
+def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> "pd.DataFrame":
+    """Make parameters of `model` ones that no training changes; return what still trains, see `report_parameters`.
 
     Parameters
     ----------
@@ -84,16 +59,19 @@ def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> Parame
     Examples
     --------
     >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> freeze(model)
-    ParameterReport(Sequential: 10 of 46 parameters train)
+    >>> freeze(model)["train"].to_dict()
+    {'0': 0, '2': 10, 'all': 10}
     """
-    if names is not None:
-        return _set(model, _parameters_named(model, names), trains=False)
-    main = find_head(model)
-    # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
-    heads = tuple(name and f"{name}." for name in (main, *other_heads(model, main)))
-    body = {name for name, _ in model.named_parameters() if not name.startswith(heads)}
-    return _set(model, body, trains=False)
+    if names is None:
+        main = find_head(model)
+        # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
+        heads = tuple(name and f"{name}." for name in (main, *other_heads(model, main)))
+        chosen = [p for name, p in model.named_parameters() if not name.startswith(heads)]
+    else:
+        chosen = _parameters_named(model, names)
+    for parameter in chosen:
+        parameter.requires_grad_(False)
+    return report_parameters(model)
 
 
 def unfreeze(
@@ -101,7 +79,7 @@ def unfreeze(
     names: str | Sequence[str] | None = None,
     *,
     depth: int | None = None,
-) -> ParameterReport:
+) -> "pd.DataFrame":
     """Make parameters of `model` ones that training changes; return what trains then.
 
     Parameters
@@ -119,10 +97,15 @@ def unfreeze(
     are frozen cost it nothing.
     """
     if depth is None:
-        return _set(model, _parameters_named(model, names or "*"), trains=True)
-    groups = layer_groups(model)
-    chosen = groups[max(0, len(groups) - depth) :]
-    return _set(model, {name for group in chosen for name in group.parameters}, trains=True)
+        chosen = _parameters_named(model, names or "*")
+    else:
+        groups = layer_groups(model)[-depth:]
+        chosen = [
+            model.get_parameter(name) for group in groups for name in group.parameters
+        ]
+    for parameter in chosen:
+        parameter.requires_grad_(True)
+    return report_parameters(model)
 
 
 def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, Any]]:
@@ -154,10 +137,10 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
     >>> [(group["name"], group["lr"]) for group in parameter_groups(model, lr=0.1, decay=0.5)]
     [('0', 0.05), ('2', 0.1)]
     """
-    groups, parameters = layer_groups(model), dict(model.named_parameters())
+    groups = layer_groups(model)
     return [
         {
-            "params": [parameters[name] for name in group.parameters],
+            "params": [model.get_parameter(name) for name in group.parameters],
             "lr": lr * decay ** (len(groups) - 1 - index),
             "name": group.name,
         }
@@ -178,31 +161,21 @@ def hold_statistics(model: nn.Module) -> None:
                     layer.eval()
 
 
-def _parameters_named(model: nn.Module, names: str | Sequence[str]) -> set[str]:
-    parameters = [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    layers = [name for name, _ in model.named_modules(remove_duplicate=False) if name]
-    chosen: set[str] = set()
+def _parameters_named(model: nn.Module, names: str | Sequence[str]) -> list[nn.Parameter]:
+    """Return parameters whose name, or that of a layer around them, fits one of `names`."""
+    around = {  # layer1.0.weight: layer1, layer1.0 and itself
+        name: [*accumulate(name.split("."), "{}.{}".format)]
+        for name, _ in model.named_parameters(remove_duplicate=False)
+    }
+    chosen: list[nn.Parameter] = []
     for pattern in [names] if isinstance(names, str) else names:
-        inside = tuple(f"{name}." for name in layers if fnmatchcase(name, pattern))
-        found = {n for n in parameters if n.startswith(inside) or fnmatchcase(n, pattern)}
+        found = [
+            n for n, own in around.items() if any(fnmatchcase(o, pattern) for o in own)
+        ]
         if not found:
-            tops = [name for name in layers if "." not in name]
-            near = get_close_matches(pattern, [*layers, *parameters], n=3) or tops[:12]
-            msg = f"{type(model).__name__} has no parameters {pattern!r}. Close: {', '.join(near)}."
+            tops = ", ".join(dict.fromkeys(own[0] for own in around.values()))
+            near = did_you_mean(pattern, {one for own in around.values() for one in own})
+            msg = f"{type(model).__name__} has no parameters {pattern!r}, but in {tops}.{near}"
             raise SettingsError(msg)
-        chosen |= found
+        chosen += [model.get_parameter(name) for name in found]
     return chosen
-
-
-def _set(model: nn.Module, names: set[str], *, trains: bool) -> ParameterReport:
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    for name in names:
-        parameters[name].requires_grad_(trains)
-    return report_parameters(model)
-
-
-def _html_row(name: str, count: int, n_trainable: int, tag: str = "td") -> str:
-    words = {count: "yes", 0: "no"}  # in this order: no parameters, nothing that is frozen
-    cells = (f"{count:,}", words.get(n_trainable, f"{n_trainable:,}"))
-    numbers = "".join(f"<{tag}>{cell}</{tag}>" for cell in cells)
-    return f'<tr><{tag} style="text-align:left">{escape(name)}</{tag}>{numbers}</tr>'

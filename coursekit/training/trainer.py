@@ -2,19 +2,16 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from operator import length_hint
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import is_initialized
 from accelerate.utils import broadcast, synchronize_rng_states
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 from coursekit.devices import choose_device
@@ -25,18 +22,10 @@ from coursekit.training.callbacks import (
     Checkpoint,
     History,
     TrainSettings,
-    generators_of,
     get_random_states,
-    get_state,
     set_random_states,
-    set_state,
 )
-from coursekit.training.metrics import (
-    MetricFunction,
-    SampleSums,
-    accuracy,
-    loss_denominator,
-)
+from coursekit.training.metrics import SampleSums, accuracy, loss_denominator
 from coursekit.training.parameters import hold_statistics
 
 Batch = tuple[Tensor, Tensor]
@@ -58,13 +47,12 @@ class Trainer:
         Functions of logits and labels that return one number for each sample. All are averaged
         over samples.
     scheduler : torch.optim.lr_scheduler.LRScheduler, optional
-        Moves on after every epoch or step, as the settings say. `ReduceLROnPlateau` is given
-        the loss, with ``mode="max"`` the first metric; of the validation data if there are any.
+        Moves on after every epoch or step, as the settings say.
     callbacks : sequence of Callback
         Called in this order.
     checkpoint : Checkpoint, optional
     settings : TrainSettings, optional
-    device : torch.device or str, optional
+    device : str, optional
         By default the fastest at hand.
 
     Notes
@@ -88,18 +76,18 @@ class Trainer:
         *,
         optimizer: torch.optim.Optimizer | None = None,
         loss: Callable[[Any, Tensor], Tensor] | None = None,
-        metrics: Sequence[MetricFunction] = (accuracy,),
+        metrics: Sequence[Callable[[Tensor, Tensor], Tensor]] = (accuracy,),
         scheduler: Any = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: Checkpoint | None = None,
         settings: TrainSettings | None = None,
-        device: torch.device | str | None = None,
+        device: str | None = None,
     ) -> None:
         self.settings = settings or TrainSettings()
         self.loss = loss or nn.CrossEntropyLoss()
         if optimizer is not None:
             checks.check_optimizer(model, optimizer, self.loss)
-        self.device = choose_device(None if device is None else str(device))
+        self.device = choose_device(device)
         # Only the first Accelerator of a program may have options; all share one state.
         first = {"cpu": self.device.type == "cpu", "mixed_precision": "no"}
         self.accelerator = Accelerator(**({} if is_initialized() else first))
@@ -112,7 +100,7 @@ class Trainer:
         self.optimizer, self.scheduler = optimizer, scheduler
         self.metrics = {metric.__name__: metric for metric in metrics}
         self.callbacks, self.checkpoint = tuple(callbacks), checkpoint
-        self.history, self.n_steps = History(), 0
+        self.history = History()
         self._layout: torch.memory_format | None = None
         self._lr = math.nan
 
@@ -143,12 +131,11 @@ class Trainer:
         History
             Also when it was interrupted (Ctrl-C): then with the epochs that were finished.
         """
-        self._check_fit(train_loader, validation, n_epochs)
-        self.history, self.n_steps, self._sums = History(), 0, self._new_sums()
-        saved = None
-        if resume and self._saved_in().path("last").exists():
-            saved = self.checkpoint.load("last")
-            set_state(self, saved)
+        if self.optimizer is None:
+            msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
+            raise SettingsError(msg)
+        self.history, self._sums = History(), self._new_sums()
+        saved = self._saved_in().resume(self) if resume else None
         trained = self.model
         if self.n_processes > 1:
             trained = self.accelerator.prepare_model(self.model, device_placement=False)
@@ -162,16 +149,17 @@ class Trainer:
         )
         with kept_modes(self.model), bar:
             try:
-                self._tell("on_fit_begin", n_epochs=n_epochs)
+                self._tell("on_fit_begin")
                 if saved:
-                    set_random_states(saved["random"], train_loader)
+                    set_random_states(saved, train_loader)
                 for epoch in range(len(self.history) + 1, n_epochs + 1):
                     if self.history.stopped:
                         break
                     bar.set_description_str(f"epoch {epoch}/{n_epochs}", refresh=False)
                     self._fit_epoch(trained, train_loader, validation, epoch, bar)
             except KeyboardInterrupt:  # a second one, from here on, ends the program
-                self._add_losses(self._sums.read())
+                self._sums.read()
+                self.history.step_losses += self._sums.losses
                 self.stop(f"interrupted in epoch {len(self.history) + 1}")
             finally:
                 self._tell("on_fit_end")
@@ -184,7 +172,8 @@ class Trainer:
         sums = self._new_sums()
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
-                self._forward(self.model, batch, sums, f"batch {number} of the evaluation")
+                with _noted(f"batch {number} of the evaluation"):
+                    self._forward(self.model, batch, sums)
         return sums.means()
 
     def predict(self, loader: Iterable[Batch | Tensor]) -> Tensor:
@@ -193,26 +182,23 @@ class Trainer:
         `loader` gives pairs, whose labels are not used, or inputs only. The logits are
         float32, on the CPU, of shape (n_samples, n_classes). Every process predicts all.
         """
-        sampler = getattr(loader, "sampler", None)
-        if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
-            msg = "predict keeps the order of the data: make a loader with shuffle=False."
-            raise SettingsError(msg)
+        check_order(loader)
         logits = []
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
-                inputs = batch if isinstance(batch, Tensor) else batch[0]
-                where = f"batch {number} of the prediction"
-                outputs = self._outputs(self.model, inputs, where)
-                logits.append(checks.logits_of(outputs, where).float().cpu())
+                with _noted(f"batch {number} of the prediction"):
+                    inputs = batch if isinstance(batch, Tensor) else batch[0]
+                    outputs = self._outputs(self.model, inputs)
+                    logits.append(_logits_of(outputs).float().cpu())
         return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
         """End the training after the present epoch; for callbacks."""
-        self.history = replace(self.history, stopped=reason)
+        self.history.stopped = reason
 
-    def restore_best(self) -> Mapping[str, float]:
+    def restore_best(self) -> dict[str, float]:
         """Put the weights of the best epoch into the model; return that epoch's row."""
-        best = self._saved_in().load("best")
+        best = self._saved_in().load("best.pt")
         self.model.load_state_dict(best["model"])
         return best["row"]
 
@@ -233,89 +219,66 @@ class Trainer:
             hold_statistics(self.model)
         if self.n_processes > 1:  # so that a stock DataLoader shuffles alike everywhere
             synchronize_rng_states(["torch"])
-            for generator in generators_of(loader):
+            if generator := getattr(loader, "generator", None):
                 synchronize_rng_states(["generator"], generator)
         for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
-            self._step(trained, batch, epoch, f"epoch {epoch}, batch {number}")
+            with _noted(f"epoch {epoch}, batch {number}"):
+                self._step(trained, batch, epoch, number)
             bar.update()
-        means, losses = self._sums.means(), self._sums.losses
+        row = {"epoch": epoch, **self._sums.means()}
         self._check_finite(epoch)
         if self.n_processes > 1:  # such as running means: those of the first process
             for buffer in self.model.buffers():
                 buffer.copy_(broadcast(buffer.detach().clone()))
-        row = {"epoch": epoch, **means}
         if validation is not None:
-            self._tell("on_validation_begin", epoch=epoch)
             row |= {f"val_{name}": v for name, v in self.evaluate(validation).items()}
         row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
-        self.history = replace(self.history, epochs=(*self.history.epochs, row))
-        self._add_losses(losses)
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            column = "loss" if self.scheduler.mode == "min" else next(iter(self.metrics))
-            self.scheduler.step(row.get(f"val_{column}", row[column]))
-        elif self.scheduler and self.settings.scheduler_every == "epoch":
+        self.history.epochs.append(row)
+        self.history.step_losses += self._sums.losses
+        if self.scheduler and self.settings.scheduler_every == "epoch":
             self.scheduler.step()
         hidden = ("epoch", "lr", "seconds")
         bar.set_postfix({name: f"{v:.4g}" for name, v in row.items() if name not in hidden})
         self._tell("on_epoch_end", epoch=epoch, row=row)
         if self.checkpoint:
             if self.accelerator.is_main_process:
-                self.checkpoint.save(get_state(self, loader), self.history)
+                self.checkpoint.save(self, loader)
             self.accelerator.wait_for_everyone()
         self._sums = self._new_sums()
 
-    def _step(self, trained: nn.Module, batch: Batch, epoch: int, where: str) -> None:
-        self.n_steps += 1
-        known = {"epoch": epoch, "step": self.n_steps}
-        self._tell("on_step_begin", **known)
+    def _step(self, trained: nn.Module, batch: Batch, epoch: int, number: int) -> None:
+        known = {"epoch": epoch, "step": len(self.history.step_losses) + number}
         self.optimizer.zero_grad()
-        loss = self._forward(trained, batch, self._sums, where)
+        loss = self._forward(trained, batch, self._sums)
         self._lr = self.optimizer.param_groups[0]["lr"]
         self._check_finite(epoch)
-        self._tell("on_forward_end", loss=loss.detach(), **known)
         loss.backward()
         self._tell("on_backward_end", **known)
         self.optimizer.step()
         if self.scheduler and self.settings.scheduler_every == "step":
             self.scheduler.step()
-        self._tell("on_step_end", loss=loss.detach(), **known)
+        self._tell("on_step_end", **known)
 
-    def _forward(
-        self, model: nn.Module, batch: Any, sums: SampleSums, where: str
-    ) -> Tensor:
+    def _forward(self, model: nn.Module, batch: Any, sums: SampleSums) -> Tensor:
         """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
-        inputs, labels = checks.check_batch(batch, where)
-        n_own = len(labels)
-        total = weight = loss_denominator(self.loss, labels, where)
+        inputs, labels = checks.check_batch(batch)
+        n_own, every = len(labels), labels
         if self.n_processes > 1:
             own = slice(self.accelerator.process_index, None, self.n_processes)
             n_own = len(labels[own])
             # With less rows than processes some have none: theirs is the first, weighing 0.
             own = own if n_own else slice(1)
             inputs, labels = inputs[own], labels[own]
-            weight = loss_denominator(self.loss, labels, where) if n_own else 0.0
-        outputs = self._outputs(model, inputs, where)
-        logits = checks.logits_of(outputs, where)
-        checks.check_shapes(logits, labels, where)
-        if self.device.type != "cpu":
-            # A GPU would just die of a label that is no class.
-            checks.check_labels(logits, labels.cpu(), self.loss, where)
-            labels = labels.to(self.device, non_blocking=True)
-        try:
-            loss = self.loss(outputs, labels)
-        except (RuntimeError, ValueError, IndexError) as error:
-            checks.check_labels(logits, labels, self.loss, where)
-            checks.explain_loss(error, logits, labels, self.loss, where)
-            raise
-        if loss.ndim:
-            msg = (
-                f'The loss must be one number (reduction="mean"), got {tuple(loss.shape)}.'
-            )
-            raise ShapeError(msg)
+        outputs = self._outputs(model, inputs)
+        logits = _logits_of(outputs)
+        checks.check_labels(logits, labels, self.loss)
+        weight = loss_denominator(self.loss, labels) if n_own else 0.0
+        labels = labels.to(self.device, non_blocking=True)
+        loss = self.loss(outputs, labels)
         values = [loss.detach()]
         for name, metric in self.metrics.items():
             per_sample = metric(logits.detach(), labels)
-            if per_sample.shape != (len(labels),):
+            if per_sample.shape != labels.shape[:1]:
                 msg = (
                     f"The metric {name!r} must return one value for each sample, shape "
                     f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average inside it."
@@ -325,9 +288,10 @@ class Trainer:
         sums.add(weight, n_own, values)
         if self.n_processes == 1:
             return loss
-        return loss * (weight * self.n_processes / total)  # gradients will be averaged
+        # Gradients will be averaged over the processes.
+        return loss * (weight * self.n_processes / loss_denominator(self.loss, every))
 
-    def _outputs(self, model: nn.Module, inputs: Tensor, where: str) -> Any:
+    def _outputs(self, model: nn.Module, inputs: Tensor) -> Any:
         """Return what the model makes of `inputs`, or explain why it makes nothing."""
         inputs = inputs.to(self.device, non_blocking=True)
         if inputs.ndim == 4:
@@ -337,27 +301,22 @@ class Trainer:
         try:
             return model(inputs)
         except (RuntimeError, ValueError) as error:
-            checks.explain_forward(error, self.model, inputs, where)
+            checks.explain_forward(error, self.model, inputs)
             raise
 
     def _new_sums(self) -> SampleSums:
         return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
 
-    def _add_losses(self, losses: Sequence[float]) -> None:
-        joined = np.concatenate([self.history.step_losses, np.asarray(losses, np.float64)])
-        self.history = replace(self.history, step_losses=joined)
-
     def _check_finite(self, epoch: int) -> None:
         """Raise if one of an epoch's losses is NaN; on a CPU before its gradients are used."""
-        if math.isfinite(self._sums.totals[0]):
+        if math.isfinite(self._sums.totals[2]):
             return
         losses = enumerate(self._sums.losses, start=1)
         batch, value = next((n, v) for n, v in losses if not math.isfinite(v))
-        step = len(self.history.step_losses) + batch
         msg = (
-            f"The loss became {value} in epoch {epoch}, step {step} (batch {batch} of the "
-            f"epoch), at learning rate {self._lr:g}. Lower the rate, or look for NaN in this "
-            "batch."
+            f"The loss became {value} in epoch {epoch}, batch {batch}, at learning rate "
+            f"{self._lr:g}. Lower the rate, or look for NaN in this batch, or for labels of "
+            "which the loss ignores all."
         )
         raise TrainingError(msg)
 
@@ -371,20 +330,13 @@ class Trainer:
             raise SettingsError(msg)
         return self.checkpoint
 
-    def _check_fit(self, loader: Any, validation: Any, n_epochs: int) -> None:
-        if self.optimizer is None:
-            msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
-            raise SettingsError(msg)
-        if getattr(self.scheduler, "mode", "min") == "max" and not self.metrics:
-            msg = 'A scheduler with mode="max" needs a metric; the loss should get small.'
-            raise SettingsError(msg)
-        for part in (loader, validation):
-            if part is not None and n_epochs > 1 and isinstance(part, Iterator):
-                msg = (
-                    f"A {type(part).__name__} gives its batches once, and {n_epochs} epochs "
-                    "read them again. Make a list of it, or use make_loader."
-                )
-                raise DataError(msg)
+
+def check_order(loader: Any) -> None:
+    """Raise if `loader` shuffles: nobody could tell which row is which sample's."""
+    sampler = getattr(loader, "sampler", None)
+    if getattr(loader, "shuffle", "Random" in type(sampler).__name__):
+        msg = "Rows come in the order of the data: make a loader with shuffle=False."
+        raise SettingsError(msg)
 
 
 def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
@@ -393,8 +345,26 @@ def _batches(loader: Any, epoch: int = 0) -> Iterator[Any]:
     for batch in loader.batches(epoch) if hasattr(loader, "batches") else loader:
         yield batch
     if batch is None:
-        msg = "The loader has no batch: no sample, or fewer than one batch and drop_last=True."
+        msg = (
+            "The loader has no batch: no sample, fewer than one batch and drop_last=True, or a "
+            "generator, which gives its batches once."
+        )
         raise DataError(msg)
+
+
+@contextmanager
+def _noted(where: str) -> Iterator[None]:
+    """Add to an error of a block in which batch it happened."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This happened in {where}.")
+        raise
+
+
+def _logits_of(outputs: Any) -> Any:
+    """Return what the model put out, or the first of several, such as auxiliary ones."""
+    return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
 @contextmanager
@@ -427,19 +397,15 @@ def _choose_layout(model: nn.Module, images: Tensor) -> torch.memory_format:
     """
     if not any(isinstance(layer, nn.Conv2d) for layer in model.modules()):
         return torch.contiguous_format
-    with kept_modes(model), torch.no_grad():
-        model.eval()
-        try:
-            model(_as_channels_last(images[:1]))
-        except Exception:  # noqa: BLE001 - the usual layout will show it
-            return torch.contiguous_format
-    return torch.channels_last
+    with kept_modes(model), torch.no_grad(), suppress(Exception):
+        model.eval()(_as_channels_last(images[:1]))
+        return torch.channels_last
+    return torch.contiguous_format
 
 
 def _as_channels_last(images: Tensor) -> Tensor:
     B, C, H, W = images.shape
-    if (
-        C == 1 and images.is_contiguous()
-    ):  # both layouts at once: the strides must say which
+    if C == 1 and images.is_contiguous():
+        # Both layouts at once: the strides must say which.
         return images.as_strided((B, C, H, W), (H * W, 1, W, 1))
     return images.contiguous(memory_format=torch.channels_last)

@@ -44,7 +44,7 @@ def load_cifar(folder, part):
 
 
 def accuracy_of(head, part):
-    return head.accuracy(part)
+    return (head(part.embeddings).argmax(1) == part.labels).float().mean().item()
 
 
 OPTIONS = {"transform": prepare, "device": "cpu", "progress_bar": False}

@@ -8,10 +8,9 @@ import torch
 import torchvision
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from coursekit.datasets import ImageSet, make_loader
-from coursekit.errors import DataError, SettingsError, ShapeError
+from coursekit.errors import SettingsError
 from coursekit.features import Embeddings, embed
 
 
@@ -79,19 +78,7 @@ def assert_same(found, truth):
 # --- truths ---------------------------------------------------------------------------
 
 
-def test_three_ways_of_taking_embeddings_agree(resnet):
-    images = torch.rand(6, 3, 64, 64)
-    headless = copy.deepcopy(resnet).eval()
-    headless.fc = nn.Identity()
-    extractor = create_feature_extractor(copy.deepcopy(resnet).eval(), ["flatten"])
-    with torch.no_grad():
-        by_identity, by_extractor = headless(images), extractor(images)["flatten"]
-    assert_same(by_extractor, by_identity)
-    assert_same(quick(resnet, images).embeddings, by_identity)
-    assert_same(quick(headless, images).embeddings, by_identity)  # its output: no head left
-
-
-@pytest.mark.parametrize("layer", ["conv1", "maxpool", "layer2", "layer3.1.bn2", "fc"])
+@pytest.mark.parametrize("layer", ["conv1", "layer3.1.bn2", "fc"])
 def test_every_layer_is_that_of_a_slow_loop(resnet, layer):
     images = torch.rand(5, 3, 40, 40)
     assert_same(
@@ -106,15 +93,15 @@ def test_every_layer_is_that_of_a_slow_loop(resnet, layer):
 def test_what_feeds_the_head_is_found_in_families_of_torchvision(name, n_features):
     torch.manual_seed(0)
     model = shake(getattr(torchvision.models, name)(weights=None))
-    images, head = (
-        torch.rand(3, 3, 64, 64),
-        {"mobilenet_v2": "classifier.1"}.get(name, "fc"),
-    )
+    images = torch.rand(3, 3, 64, 64)
+    head = "classifier.1" if name == "mobilenet_v2" else "fc"
     found = quick(model, images).embeddings
     assert found.shape == (3, n_features)
     model.eval()
     with torch.no_grad():  # what feeds the head makes the logits
         assert_same(model.get_submodule(head)(found), model(images))
+    model.set_submodule(head, nn.Identity())
+    assert_same(quick(model, images).embeddings, found)  # its output: no head left
 
 
 def test_tokens_are_averaged():
@@ -200,48 +187,31 @@ def test_nothing_is_drawn_and_the_result_takes_gradients(net, images):
 # --- mistakes -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("data", "options", "error", "words"),
-    [
-        (torch.rand(4, 3, 8, 8), {"layer": "layr"}, SettingsError, "no layer 'layr'"),
-        (torch.rand(3, 8, 8), {}, ShapeError, r"image\[None\]"),
-        (
-            torch.full((4, 3, 8, 8), torch.nan),
-            {},
-            DataError,
-            r"sample 0 is NaN .* \(4 of 4",
-        ),
-    ],
-)
-def test_usual_mistakes_are_named(net, data, options, error, words):
-    with pytest.raises(error, match=words):
-        quick(net, data, **options)
+def test_a_layer_that_is_not_there_is_named(net):
+    with pytest.raises(SettingsError, match=r"no layer '11'.*named_modules.*mean '1'"):
+        quick(net, torch.rand(4, 3, 8, 8), layer="11")
 
 
 def test_a_loader_that_shuffles_or_has_a_transform_is_refused(net, images):
     pair = images, torch.zeros(21, dtype=torch.int64)
     with pytest.raises(SettingsError, match="shuffle=False"):
         quick(net, make_loader(pair, batch_size=4, shuffle=True, seed=0))
-    with pytest.raises(SettingsError, match="shuffle=False"):
-        quick(net, DataLoader(TensorDataset(*pair), batch_size=4, shuffle=True))
-    with pytest.raises(SettingsError, match="give the transform to it"):
+    with pytest.raises(SettingsError, match="give the transform to the loader"):
         quick(net, make_loader(pair, batch_size=4), transform=torch.neg)
 
 
-def test_a_layer_must_run_once_and_give_a_tensor(images):
+def test_a_layer_must_run_once(images):
     class Twice(nn.Module):
         def __init__(self):
             super().__init__()
             self.body, self.unused = nn.Conv2d(3, 3, 1), nn.ReLU()
 
         def forward(self, x):
-            return (self.body(self.body(x)),)
+            return self.body(self.body(x))
 
     for layer, words in (("body", "runs 2 times"), ("unused", "runs 0 times")):
         with pytest.raises(SettingsError, match=words):
             quick(Twice(), images, layer=layer)
-    with pytest.raises(DataError, match="gives tuple"):
-        quick(Twice(), images, layer="")
 
 
 # --- the record -----------------------------------------------------------------------
@@ -255,15 +225,3 @@ def test_a_subset_keeps_rows_labels_and_names():
     assert torch.equal(part.embeddings, torch.eye(4)[[3, 0]])
     assert (part.labels.tolist(), part.n_classes, len(part)) == ([3, 0], 4, 2)
     assert whole.subset(range(2)).labels.tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("rows", "labels", "words"),
-    [
-        (torch.zeros(2, 3, 4, 4), None, "Pool feature maps"),
-        (torch.zeros(2, 3), torch.zeros(3), r"and \(3,\)"),
-    ],
-)
-def test_rows_and_labels_must_fit(rows, labels, words):
-    with pytest.raises(ShapeError, match=words):
-        Embeddings(embeddings=rows, labels=labels)

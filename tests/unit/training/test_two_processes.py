@@ -45,7 +45,7 @@ def train(loader, held_out, folder=None, n_epochs=3):
         loader, validation=held_out, n_epochs=n_epochs, resume=bool(folder)
     )
     return {
-        "steps": history.step_losses.tolist(),
+        "steps": history.step_losses,
         "epochs": history.to_frame().drop(columns="seconds").to_numpy().tolist(),
         "weights": dict(model.state_dict()),
         "predicted": trainer.predict(held_out),
