@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from coursekit.training.trainer import Trainer
 
 
+# What a scheduler changes as it moves; other numbers of its state are its settings.
+_MOVING = {"last_epoch", "T_cur", "T_i", "_step_count", "_is_initial"}
+_MOVING |= {"_get_lr_called_within_step", "best", "num_bad_epochs", "cooldown_counter"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
     """How a `Trainer` trains; make a variant with `dataclasses.replace`."""
@@ -200,6 +205,11 @@ class Checkpoint:
                 if type(part).__name__ != kind:
                     msg = f"{kind} is no {type(part).__name__}."
                     raise ValueError(msg)  # noqa: TRY301
+                own = {k: v for k, v in part.state_dict().items() if k not in _MOVING}
+                for key, value in own.items():  # a schedule of another length climbs again
+                    if isinstance(value, int | float | str) and state.get(key) != value:
+                        msg = f"{kind} had {key}={state.get(key)}, and now {value}."
+                        raise ValueError(msg)  # noqa: TRY301
                 part.load_state_dict(state)
         except (RuntimeError, ValueError) as error:
             msg = (

@@ -26,6 +26,9 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
             "this model, after its layers are final: torch.optim.Adam(model.parameters())."
         )
         raise TrainingError(msg)
+    if isinstance(optimizer, torch.optim.LBFGS):
+        msg = "LBFGS computes the loss several times a step; take SGD, Adam or AdamW."
+        raise TrainingError(msg)
 
 
 def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
@@ -42,10 +45,20 @@ def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
     raise DataError(msg)
 
 
-def check_labels(logits: Any, labels: Tensor, loss: Callable) -> None:
-    """Raise where labels do not fit what the model gives: before a GPU dies of it."""
+def logits_of(outputs: Any) -> Tensor:
+    """Return what the model put out, or the first of several, such as auxiliary ones."""
+    logits = outputs[0] if isinstance(outputs, tuple | list) else outputs
     if not isinstance(logits, Tensor):
-        return  # the loss will take or refuse it
+        msg = (
+            "A model returns logits as a tensor, or a tuple that begins with them, got "
+            f"{type(outputs).__name__}. Wrap it in a module that returns the part to train."
+        )
+        raise DataError(msg)
+    return logits
+
+
+def check_labels(logits: Tensor, labels: Tensor, loss: Callable) -> None:
+    """Raise where labels do not fit what the model gives: before a GPU dies of it."""
     shapes = tuple(logits.shape), tuple(labels.shape)
     given = f"Outputs have shape {shapes[0]}, labels {shapes[1]}"
     if getattr(loss, "__name__", type(loss).__name__) not in _CLASS_LOSSES:

@@ -189,7 +189,7 @@ class Trainer:
                 with _noted(f"batch {number} of the prediction"):
                     inputs = batch if isinstance(batch, Tensor) else batch[0]
                     outputs = self._outputs(self.model, inputs)
-                    logits.append(_logits_of(outputs).float().cpu())
+                    logits.append(checks.logits_of(outputs).float().cpu())
         return torch.cat(logits)  # outside, so that gradients may use it
 
     def stop(self, reason: str) -> None:
@@ -270,11 +270,14 @@ class Trainer:
             own = own if n_own else slice(1)
             inputs, labels = inputs[own], labels[own]
         outputs = self._outputs(model, inputs)
-        logits = _logits_of(outputs)
+        logits = checks.logits_of(outputs)
         checks.check_labels(logits, labels, self.loss)
         weight = loss_denominator(self.loss, labels) if n_own else 0.0
         labels = labels.to(self.device, non_blocking=True)
         loss = self.loss(outputs, labels)
+        if loss.ndim:
+            msg = f'The loss is one number (reduction="mean"), got {tuple(loss.shape)}.'
+            raise ShapeError(msg)
         values = [loss.detach()]
         for name, metric in self.metrics.items():
             per_sample = metric(logits.detach(), labels)
@@ -360,11 +363,6 @@ def _noted(where: str) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"This happened in {where}.")
         raise
-
-
-def _logits_of(outputs: Any) -> Any:
-    """Return what the model put out, or the first of several, such as auxiliary ones."""
-    return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
 @contextmanager

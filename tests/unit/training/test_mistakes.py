@@ -109,12 +109,30 @@ def test_a_column_is_not_compared_with_a_row(loss):
         fit(nn.Linear(3, 1), data, loss=loss, metrics=())
 
 
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (nn.CrossEntropyLoss(reduction="none"), r"one number.*got \(4,\)"),
+        (None, "got dict"),
+    ],
+)
+def test_a_loss_and_outputs_that_are_none_are_told(loss, words):
+    class Named(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) if loss else {"logits": super().forward(x)}
+
+    with pytest.raises((ShapeError, DataError), match=words):
+        fit(Named(build_cnn()), batch(), loss=loss)
+
+
 def test_what_training_needs_is_told():
     model, other = build_cnn(), build_cnn()
     with pytest.raises(TrainingError, match=r"of its 6 6 belong.*Adam\(model\.parameters"):
         Trainer(model, optimizer=torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(TrainingError, match="2 are frozen"):
         fit(nn.Linear(2, 2).requires_grad_(False), batch())
+    with pytest.raises(TrainingError, match="LBFGS"):
+        Trainer(model, optimizer=torch.optim.LBFGS(model.parameters()))
     with pytest.raises(SettingsError, match="needs an optimizer"):
         Trainer(model).fit([batch()], n_epochs=1)
     with pytest.raises(SettingsError, match=r"checkpoint=Checkpoint\(folder\)"):

@@ -309,7 +309,7 @@ def test_curves_can_be_read_back_by_tensorboard_also_after_a_resumption(tmp_path
 # -- checkpoints ----------------------------------------------------------------------------
 
 
-def saving_trainer(folder, callbacks=(), *, make=torch.optim.SGD, width=4):
+def saving_trainer(folder, callbacks=(), *, make=torch.optim.SGD, width=4, t_max=30):
     torch.manual_seed(1)
     random.seed(1)
     np.random.seed(1)
@@ -320,7 +320,7 @@ def saving_trainer(folder, callbacks=(), *, make=torch.optim.SGD, width=4):
     return Trainer(
         model,
         optimizer=optimizer,
-        scheduler=CosineAnnealingLR(optimizer, 30),
+        scheduler=CosineAnnealingLR(optimizer, t_max),
         checkpoint=Checkpoint(folder),
         callbacks=callbacks,
         settings=QUIET,
@@ -354,6 +354,7 @@ def test_resumed_is_bit_identical(tmp_path, step, make):
     ("changes", "words"),
     [
         ({"make": torch.optim.AdamW}, "SGD is no AdamW"),
+        ({"t_max": 60}, "CosineAnnealingLR had T_max=30, and now 60"),
         ({"width": 7}, r"another model.*5\.weight.*take another checkpoint folder"),
     ],
 )
