@@ -5,7 +5,7 @@ notebook's own text. Figures are built without pyplot and leave matplotlib's sta
 """
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -34,7 +34,7 @@ PIXELS_PER_INCH = 160  # stored: more than a screen shows, so that text stays sh
 SCREEN_PIXELS_PER_INCH = 100  # of the page; photographs are stored with these
 FONT_SIZES = {"title": 12.0, "label": 10.0, "caption": 9.5, "tick": 9.0}  # points
 
-COLORS = {
+PALETTE = {
     "blue": "#0072B2",
     "vermilion": "#D55E00",
     "green": "#009E73",
@@ -100,8 +100,8 @@ def style() -> Iterator[None]:
 
 
 def color_cycle(n_colors: int) -> list[str]:
-    """Return `n_colors` of `COLORS` in their order; beyond seven they start again."""
-    colors = list(COLORS.values())
+    """Return `n_colors` of `PALETTE` in their order; beyond seven they start again."""
+    colors = list(PALETTE.values())
     return [colors[index % len(colors)] for index in range(n_colors)]
 
 
@@ -182,37 +182,18 @@ def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray
     >>> as_array([[1, 2]], name="matrix", n_axes=2)
     array([[1, 2]])
     """
-    array = _to_numpy(values)
-    if array.size == 0 or (n_axes is not None and array.ndim != n_axes):
-        wanted = "" if n_axes is None else f"{n_axes}-D and "
-        msg = f"{name} must be {wanted}not empty, got an array of shape {array.shape}."
-        raise ShapeError(msg)
-    n_bad = array.size - np.count_nonzero(np.isfinite(array))
-    if n_bad:
-        msg = (
-            f"{name} must hold finite numbers, got {n_bad} of {array.size} that are NaN or "
-            "infinite. Find where they come from, or leave them out."
-        )
-        raise SettingsError(msg)
-    return array
-
-
-def _to_numpy(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):  # a tensor; torch itself is not needed here
         values = values.detach().cpu()
-        return (
-            values.double() if values.is_floating_point() else values
-        ).numpy()  # bfloat16
-    if isinstance(values, (list, tuple)) and any(hasattr(v, "detach") for v in values):
-        values = [_to_numpy(value) for value in values]
-    return np.asarray(values)
-
-
-def same_length(counts: Sequence[int], what: str) -> None:
-    """Raise where lists that belong together differ in length."""
-    if len(set(counts)) > 1:
-        msg = f"{what} must have the same length, got {', '.join(map(str, counts))}."
+    array = np.asarray(values)
+    n_bad = array.size - np.count_nonzero(np.isfinite(array))
+    if n_bad or array.size == 0 or n_axes not in (None, array.ndim):
+        numbers = "numbers" if n_axes is None else f"numbers in {n_axes} axes"
+        msg = (
+            f"{name} must hold finite {numbers}, got an array of shape {array.shape} with "
+            f"{n_bad} NaN or infinite."
+        )
         raise ShapeError(msg)
+    return array
 
 
 # --- the figure ---------------------------------------------------------------------------

@@ -103,7 +103,7 @@ CASES = {
     ),
     "plot_history": lambda: figures.plot_history(history(), title="t"),
     "plot_bars": lambda: figures.plot_bars(
-        {f"features.{i}.conv": (-1) ** i * 1e6 + i for i in range(12)},
+        {f"features.{i}.conv": 1e6 + i for i in range(12)},
         title="t",
         y_label="y",
     ),
@@ -147,9 +147,6 @@ CASES = {
             labels=np.zeros(10, int),
         ),
         title="t",
-    ),
-    "draw_receptive_field_of_the_eye": lambda: figures.draw_receptive_field_of_the_eye(
-        title="t"
     ),
 }
 

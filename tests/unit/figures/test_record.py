@@ -53,23 +53,18 @@ def test_bars_are_told_by_name_place_and_height():
     ]
     assert axes["x_ticks"] == "MLP | CNN"
     assert axes["legend"] == "before | after"
-    assert axes["texts"] == "0.700 | 0.900 | 0.500 | 0.600"
+    assert axes["texts"] == "0.7 | 0.9 | 0.5 | 0.6"
     assert "patches" not in axes, "bars are not told twice"
 
 
-def test_horizontal_bars_and_points_of_matplotlib_itself_are_told():
-    figure = figures.Figure(height=2, title="T")
-    axes = figure.subplots()
-    axes.barh([0, 1], [5, 7], left=1)
-    axes.scatter([1, 2], [3, 4], c=[0.5, 0.25], label="dots")
-    told = only_axes(figure)
-    assert told["bars"][0]["direction"] == "horizontal"
-    assert (told["bars"][0]["at"], told["bars"][0]["base"]) == ("0 1", "1 1")
-    assert told["bars"][0]["heights"] == "5 7"
-    assert told["points"] == [
-        {"kind": "PathCollection", "name": "dots", "n": 2, "x": "1 2", "y": "3 4"}
-        | {"values": "0.5 0.25"}
-    ]
+def test_points_and_pictures_beside_the_axes_are_told():
+    axes = figures.Figure(height=2, title="T").subplots()
+    axes.scatter([1, 2], [3, 4], label="dots")
+    axes.inset_axes((0, 0, 1, 1)).imshow(np.eye(2))
+    told, inset = data_of(axes.figure)["axes"]
+    points = {"kind": "PathCollection", "name": "dots", "n": 2, "x": "1 2", "y": "3 4"}
+    assert told["points"] == [points]
+    assert inset["images"][0]["grid"] == "2 x 2: 1000 0 0 1000"
 
 
 def test_an_image_is_told_by_the_means_of_a_coarse_grid():
