@@ -123,7 +123,7 @@ def text_height(size: float) -> float:
 
 
 def wrap_text(text: str, width: float, *, size: float, weight: str = "normal") -> str:
-    r"""Return `text` in lines of at most `width` inches; only words wider than a line are cut.
+    r"""Return `text` in lines of at most `width` inches, where no single word is wider.
 
     Examples
     --------
@@ -138,16 +138,10 @@ def wrap_text(text: str, width: float, *, size: float, weight: str = "normal") -
     for paragraph in text.split("\n"):
         line = ""
         for word in paragraph.split():
-            if fits(longer := f"{line} {word}" if line else word):
-                line = longer
-                continue
-            lines += [line] if line else []
-            line = ""
-            for letter in word:
-                if line and not fits(line + letter):
-                    lines.append(line)
-                    line = ""
-                line += letter
+            if line and not fits(f"{line} {word}"):
+                lines.append(line)
+                line = ""
+            line = f"{line} {word}" if line else word
         lines.append(line)
     return "\n".join(lines)
 
@@ -277,14 +271,10 @@ class Figure(matplotlib.figure.Figure):
             engine.execute(self)  # drawing is a second round, which sees the first's ticks
         super().draw(renderer)
 
-    @style()
-    def savefig(self, fname: str | PathLike | IO, **kwargs: Any) -> None:  # noqa: D102
-        super().savefig(fname, **kwargs)
-
     def to_png(self) -> bytes:
         """Return the bytes of a PNG file, the same for the same figure on every day."""
         stream = BytesIO()
-        self.savefig(stream, format="png")
+        self.canvas.print_figure(stream, format="png")
         return stream.getvalue()
 
     @style()

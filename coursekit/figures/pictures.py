@@ -155,7 +155,8 @@ def make_panels(
     content = sum(widths) + GAP * (len(widths) - 1) + 2 * _MARGIN
     content += _BAR_ROOM * color_bar
     titled = min(text_width(title, size=FONT_SIZES["title"], weight="bold") + 0.3, 6.0)
-    width = max(content, titled, _LEAST_WIDTH)
+    noted = text_width(footer, size=_CAPTION) + 2 * _MARGIN
+    width = max(content, titled, noted, _LEAST_WIDTH)
     top = sum(heights) + sum(caption_heights) + GAP * (len(rows) - 1) + _MARGIN
     top += _caption_height(footer) + GAP * bool(footer)
     look = {"width": width, "title": title, "layout": "none"}
@@ -278,12 +279,6 @@ def show_images(
         Each of shape (height, width) or (height, width, channels), tensors of shape
         (channels, height, width); sizes may differ. Bytes, or numbers from 0 to 1. A
         single image is drawn alone.
-    captions : sequence of str, optional
-        One an image.
-    title : str
-        Says what to see.
-    n_columns : int, optional
-        Images in a row.
     value_range : (float, float) or "each", optional
         The values drawn as black and as white, the same for all images; with ``"each"``,
         every image's own smallest and largest.
@@ -314,8 +309,6 @@ def show_augmentations(
         The original: array, Tensor or PIL image, as `show_images` takes them.
     samples : mapping of str to sequence of images
         For each transform, by name, what it made of the image: as many for each.
-    title : str
-        Says what to see.
 
     Examples
     --------
@@ -389,10 +382,6 @@ def show_matrix(
     matrices : array or Tensor of shape (n_rows, n_columns), or a sequence of such
         For instance kernels, or a small picture and its response. Sizes may differ; a cell is
         then as large in every panel.
-    captions : sequence of str, optional
-        One a matrix.
-    title : str
-        Says what to see.
     annotate : bool, default=False
         Write each number into its cell, instead of a color bar.
 
@@ -438,12 +427,6 @@ def show_weights(
 (n_filters, channels, height, width)
         With one channel, zero is white, positive red and negative blue. With three, zero is
         mid-gray and each channel is drawn in its own color.
-    captions : sequence of str, optional
-        One a filter.
-    title : str
-        Says what to see.
-    n_columns : int, optional
-        Filters in a row.
 
     Examples
     --------
@@ -485,8 +468,6 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
     maps : mapping of str to array or Tensor
         For each layer what it answers to one image, of shape (channels, height, width) or
         (1, channels, height, width).
-    title : str
-        Says what to see.
     n_maps : int, default=16
         The first so many channels of each layer are drawn.
 
@@ -552,10 +533,6 @@ def show_receptive_field(
     boxes : sequence of (first_row, first_column, n_rows, n_columns)
         The computed receptive field of each map, drawn as a frame. Rows and columns outside
         the picture, which padding adds, are cut.
-    captions : sequence of str
-        One a map.
-    title : str
-        Says what to see.
     """
     maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
     maps = [item / (item.max() or 1.0) for item in maps]
@@ -584,8 +561,6 @@ def draw_window(
         Of a convolution without padding.
     row, column : int
         The pixel of the response to explain.
-    title : str
-        Says what to see.
     """
     given = {"picture": image, "kernel": kernel, "response": response}
     arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}

@@ -62,8 +62,6 @@ def plot_curves(
     ----------
     curves : mapping of str to array-like
         Each ``y``, or ``(x, y)``. Without ``x``, points are numbered from 0.
-    title : str
-        Says what to see.
     x_label, y_label : str
         Names of the axes, with units.
     x_ticks : sequence of float, optional
@@ -86,9 +84,7 @@ def plot_curves(
     figure = Figure(height=height, title=title)
     axes = figure.subplots()
     _draw_curves(axes, curves, log)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=y_limits)
     if x_ticks is not None:
         axes.set_xticks(list(x_ticks))
         axes.xaxis.set_major_formatter(_PLAIN)
@@ -105,7 +101,6 @@ def plot_history(history: Any, *, title: str) -> Figure:
     history : History
         Its ``to_frame()`` has one row an epoch and the columns ``epoch`` and ``loss``, and
         where measured ``val_loss``, ``accuracy`` and ``val_accuracy``.
-    title : str
     """
     frame = history.to_frame().dropna(axis="columns", how="all")
     names = [name for name in ("loss", "accuracy") if name in frame]
@@ -208,8 +203,6 @@ def plot_bars(
     values : mapping of str to float, or to a mapping of str to float
         Bars by name, or groups of bars: ``{"MLP": {"shift 0": 0.91, "shift 1": 0.5}}`` has
         one group for ``"MLP"`` and one color for each shift.
-    title : str
-        Says what to see.
     y_label : str
         What the bars' height is, with its unit.
     spread : mapping like `values`, optional
@@ -231,8 +224,7 @@ def plot_bars(
     groups = values if is_grouped else {"": values}
     names = list(next(iter(groups.values())))
     heights = np.array([[group[name] for name in names] for group in groups.values()])
-    if spread is not None:
-        spread = spread if is_grouped else {"": spread}
+    spreads = spread if is_grouped or spread is None else {"": spread}
     width = min(PAGE_WIDTH, max(5.0, 1.2 + 0.75 * heights.size + 0.4 * len(groups)))
     figure = Figure(width=width, height=_HEIGHT, title=title)
     axes = figure.subplots()
@@ -242,8 +234,8 @@ def plot_bars(
     for column, name in enumerate(names):
         offset = (column - (len(names) - 1) / 2) * slot if is_grouped else column
         look = {"width": 0.92 * slot, "color": colors[column], "label": name}
-        if spread is not None:
-            errors = [spread[group][name] for group in groups]
+        if spreads is not None:
+            errors = [spreads[group][name] for group in groups]
             look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
         drawn = axes.bar(np.arange(len(groups)) + offset, heights[:, column], **look)
         axes.bar_label(drawn, map(write, heights[:, column]), padding=2, fontsize=_SIZE)
@@ -254,8 +246,7 @@ def plot_bars(
     if log:
         set_log(axes, "y")
         axes.set_ylim(heights.min() / 5, heights.max() * 5)
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
+    axes.set_ylim(y_limits)
     if is_grouped:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -284,12 +275,10 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
         the row, so that rare classes can be read too; cells that are zero stay empty.
     class_names : sequence of str
         In the order of the rows.
-    title : str
     """
     counts = as_array(matrix, name="matrix", n_axes=2).astype(float)
-    names = [str(name) for name in class_names]
     size = min(5.6, max(2.0, 0.45 * len(counts)))
-    widths = [text_width(name, size=_SIZE) for name in names]
+    widths = [text_width(name, size=_SIZE) for name in class_names]
     longest = min(max(widths), _CLASS_WIDTH)
     width = min(PAGE_WIDTH, size + longest + 1.6)
     figure = Figure(width=width, height=size + longest + 0.9, title=title)
@@ -297,14 +286,16 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=0 if max(widths) < 0.3 else 90)
-    axes.set_yticks(range(len(names)), labels)
+    labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in class_names]
+    axes.set_xticks(
+        range(len(class_names)), labels, rotation=0 if max(widths) < 0.3 else 90
+    )
+    axes.set_yticks(range(len(class_names)), labels)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for (row, column), count in np.ndenumerate(counts):
-        if count and len(names) <= _MOST_NUMBERS:
+        if count and len(class_names) <= _MOST_NUMBERS:
             color = readable_color(drawn.cmap(shares[row, column])[:3])
             words = {"ha": "center", "va": "center", "color": color, "size": _SIZE}
             axes.text(column, row, format_number(count), **words)
@@ -365,9 +356,7 @@ def plot_strategies(
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="%"))
-    axes.set_ylabel("test accuracy")
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
+    axes.set(ylabel="test accuracy", ylim=y_limits)
     return figure
 
 
@@ -417,9 +406,7 @@ def plot_trade_off(
                 place_of = {"xytext": (up, up), "textcoords": "offset points"}
                 axes.annotate(str(words), (x, y), **place_of, **look)
     axes.margins(x=0.06, y=0.14)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    if x_limits is not None:
-        axes.set_xlim(x_limits)
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=x_limits)
     for name in log:
         axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -52,8 +52,6 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
     indices : array or Tensor of shape (n_queries, k), or a mapping of str to such
         Places in `bank`, nearest first. With a mapping, such as ``{"pixels": ...,
         "embeddings": ...}``, each query has one row for each way of searching.
-    title : str
-        Says what to see.
 
     Examples
     --------
@@ -111,10 +109,6 @@ def show_predictions(
     predictions : TopPredictions
         For a gallery of mistakes: ``images.subset(p.wrong[:8])`` and
         ``p.subset(p.wrong[:8])``.
-    title : str
-        Says what to see.
-    n_columns : int, default=6
-        Images in a row.
 
     Examples
     --------
@@ -130,13 +124,13 @@ def show_predictions(
         shares = zip(classes, predictions.probabilities[row], strict=True)
         text = "\n".join(f"{share:.0%} {_words(names[number])}" for number, share in shares)
         truth = predictions.labels[row]
-        rights.append(bool(classes[0] == truth))
+        rights.append(classes[0] == truth)
         captions.append(
             f"✓ {text}" if rights[-1] else f"✗ is {_words(names[truth])}\n{text}"
         )
-    look = {"n_columns": min(n_columns, len(pictures))}
+    n_columns = min(n_columns, len(pictures))
     width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
-    look["width"] = min(width, panel_width(look["n_columns"]))
+    look = {"n_columns": n_columns, "width": min(width, panel_width(n_columns))}
     figure = show_pictures(pictures, captions, title=title, **look)
     _frame(figure, rights)
     return figure
@@ -207,14 +201,14 @@ def plot_bubbles(
     areas = np.maximum(_LARGEST * sizes / sizes.max(), _SMALLEST)
     order = sorted((list(names).index(name) for name in marked), key=x.__getitem__)
     others = np.setdiff1d(np.arange(len(names)), order)
-    figure = Figure(height=5.6, title=title)
+    figure = Figure(height=6.2, title=title)
     axes = figure.subplots()
     look = {"alpha": 0.55, "edgecolors": "white", "linewidths": 0.6}
     axes.scatter(x[others], y[others], s=areas[others], color=_GRAY, **look)
     axes.plot(x[order], y[order], color=PALETTE["vermilion"], linewidth=1.2, zorder=1)
     axes.scatter(x[order], y[order], s=areas[order], color=PALETTE["vermilion"], **look)
     set_log(axes, log)
-    axes.margins(x=0.22, y=0.12)  # room for names
+    axes.margins(x=0.21, y=0.15)  # room for names
     axes.set(xlabel=x_label, ylabel=y_label)
     legend = []  # over the axes: two sizes, and what is marked
     for size in np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)]):
@@ -225,38 +219,19 @@ def plot_bubbles(
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}
     axes.legend(handles, [text for *_, text in legend], ncols=len(handles), **place)
     figure.draw_without_rendering()  # so that the places of bubbles are known
-    for i, offset in zip(order, _place_names(axes, x, y, areas, order, names), strict=True):
-        line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": (1, 0.5)}
-        look = {"ha": "right", "va": "center", "textcoords": "offset points"}
-        line |= {"shrinkA": 0, "shrinkB": 1}
-        axes.annotate(names[i], (x[i], y[i]), offset, size=_SIZE, arrowprops=line, **look)
-    return figure
-
-
-def _place_names(
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    areas: np.ndarray,
-    order: Sequence[int],
-    names: Sequence[str],
-) -> list[tuple[float, float]]:
-    """Return how far left of and above its bubble each name ends, in points.
-
-    Each stands above the names before it, where these or their bubbles are in its way.
-    """
     centers = axes.transData.transform(np.stack([x, y], axis=1)) * 72 / axes.figure.dpi
-    offsets, taken = [], []  # of taken: the right end of a name's bubble, and its top
-    for i in order:
+    line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": (1, 0.5)}
+    look = {"ha": "right", "va": "center", "textcoords": "offset points", "size": _SIZE}
+    look["arrowprops"] = line | {"shrinkA": 0, "shrinkB": 1}
+    taken: list[tuple[float, float]] = []  # where bubbles are, and how high their names
+    for i in order:  # each name stands at the upper left, above the names in its way
         reach = 0.7 * np.sqrt(areas[i] / np.pi) + 4
         left = centers[i][0] - reach - 72 * text_width(names[i], size=_SIZE)
-        tops = [top for right, top in taken if right > left]
-        height = max(
-            [centers[i][1] + reach, *(top + 72 * text_height(_SIZE) for top in tops)]
-        )
-        taken.append((centers[i][0], height))
-        offsets.append((-reach, height - centers[i][1]))
-    return offsets
+        rows = [high + 72 * text_height(_SIZE) for right, high in taken if right > left]
+        high = max([centers[i][1] + reach, *rows])
+        taken.append((centers[i][0], high))
+        axes.annotate(names[i], (x[i], y[i]), (-reach, high - centers[i][1]), **look)
+    return figure
 
 
 # --- memory -------------------------------------------------------------------------------
