@@ -1,31 +1,17 @@
 """Every figure of the course.
 
 Each function takes arrays or records, has a `title` that says what to see, and returns a
-`Figure`, which a notebook shows when it is a cell's last expression.
-
-base
-    `Figure`, a matplotlib figure that shows itself and looks the same everywhere, with its
-    `style` and its `PALETTE`.
-pictures
-    `show_images`, `show_augmentations`, `show_matrix`, `show_weights`, `show_feature_maps`,
-    `show_receptive_field`, `draw_window`.
-plots
-    `plot_curves`, `plot_history`, `plot_bars`, `plot_confusion`, `plot_strategies`,
-    `plot_trade_off`.
-special
-    `show_neighbors`, `show_predictions`, `plot_bubbles`, `plot_memory`.
-record
-    What a figure shows, as numbers and words for the tests of notebooks.
+`Figure`, which a notebook shows when it is a cell's last expression. `pictures` draws images
+and matrices, `plots` numbers, `special` figures of one thing; `record` tells the tests of
+notebooks what a figure shows.
 """
 
 from coursekit.figures.base import PALETTE, Figure, style
 from coursekit.figures.pictures import (
-    draw_window,
     show_augmentations,
     show_feature_maps,
     show_images,
     show_matrix,
-    show_receptive_field,
     show_weights,
 )
 from coursekit.figures.plots import (
@@ -37,10 +23,12 @@ from coursekit.figures.plots import (
     plot_trade_off,
 )
 from coursekit.figures.special import (
+    draw_window,
     plot_bubbles,
     plot_memory,
     show_neighbors,
     show_predictions,
+    show_receptive_field,
 )
 
 __all__ = [

@@ -47,13 +47,7 @@ PALETTE = {
 cannot be read on white (https://jfly.uni-koeln.de/color/)."""
 
 _GRAY = "#555555"
-_RC = {
-    "figure.dpi": PIXELS_PER_INCH,
-    "savefig.dpi": "figure",
-    "figure.facecolor": "white",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so it is on every machine
-    "font.size": FONT_SIZES["label"],
+_RC = {  # over matplotlib's defaults, whose font, DejaVu Sans, is on every machine
     "text.parse_math": False,  # a class name may hold a dollar sign
     "figure.titlesize": FONT_SIZES["title"],
     "figure.titleweight": "bold",
@@ -75,8 +69,6 @@ _RC = {
     "grid.linewidth": 0.8,
     "lines.linewidth": 2.0,
     "lines.markersize": 5.0,
-    "image.cmap": "viridis",
-    "image.aspect": "equal",
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.06,
     "figure.constrained_layout.w_pad": 0.06,
@@ -281,11 +273,8 @@ class Figure(matplotlib.figure.Figure):
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         png = b64encode(self.to_png()).decode("ascii")
         # The record is for the tests of the notebook. No program knows its type and shows it.
-        data = {
-            "text/plain": repr(self),
-            "image/png": png,
-            FIGURE_MIME: describe_figure(self),
-        }
+        data = {"text/plain": repr(self), "image/png": png}
+        data[FIGURE_MIME] = describe_figure(self)
         # Only the width: a narrow page then keeps the picture's proportions.
         width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
         return data, {"image/png": {"width": width}}
@@ -300,11 +289,9 @@ class _Canvas(FigureCanvasAgg):
     """
 
     @style()
-    def print_figure(
-        self, filename: str | PathLike | IO, *args: Any, **kwargs: Any
-    ) -> None:
+    def print_figure(self, filename: str | PathLike | IO, **kwargs: Any) -> None:
         kwargs.pop("bbox_inches", None)  # "tight" would make sizes depend on fonts
-        super().print_figure(filename, *args, **kwargs)
+        super().print_figure(filename, **kwargs)
 
     def print_png(self, filename_or_obj: str | PathLike | IO, **_: Any) -> None:
         """Write a PNG of 256 colors, a half of the size, where nobody sees a difference."""

@@ -11,13 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.patches import Rectangle
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.base import (
     FONT_SIZES,
     PAGE_WIDTH,
-    PALETTE,
     PIXELS_PER_INCH,
     SCREEN_PIXELS_PER_INCH,
     Figure,
@@ -39,7 +37,7 @@ _SMALL = 96  # pixels: smaller images are drawn small, and stored with more pixe
 _SIZE = FONT_SIZES["tick"]
 _CELL = 0.36  # inches of a cell with a short number in it
 _LARGEST_CELL = 0.5  # inches of a cell without
-_DIVERGING = "RdBu_r"
+DIVERGING = "RdBu_r"
 _LEAST_SIDE = 48  # pixels: coarser feature maps are enlarged, so that gaps can be drawn
 
 
@@ -112,7 +110,7 @@ def choose_columns(n_panels: int, n_columns: int | None = None, *, most: int) ->
     return min(n_columns or -(-n_panels // n_rows), n_panels)
 
 
-def _fit(
+def fit_panels(
     arrays: Sequence[np.ndarray], width: float, n_columns: int, *, color_bar: bool = False
 ) -> list[tuple[float, float]]:
     """Return width and height of each array's panel, `width` inches wide if there is room."""
@@ -187,6 +185,7 @@ def _caption_height(caption: str) -> float:
     return n_lines * 1.15 * text_height(_CAPTION) + _PAD if caption else 0.0
 
 
+@style()
 def show_pictures(
     pictures: Sequence[np.ndarray | None],
     captions: Sequence[str] | None,
@@ -198,7 +197,8 @@ def show_pictures(
 ) -> Figure:
     """Return a figure with pictures at most `width` wide and `tallest` times as high.
 
-    Values are from 0 to 1; nothing is drawn where a picture is None.
+    Values are from 0 to 1; nothing is drawn where a picture is None. Small ones have sharp
+    pixels, large ones are smoothed.
     """
     sizes = []
     for picture in pictures:
@@ -207,11 +207,14 @@ def show_pictures(
         sizes.append((columns * scale, rows * scale))
     look = {"n_columns": n_columns, "pixels_per_inch": resolution(pictures)}
     figure = make_panels(sizes, captions, title=title, **look)
+    look = {"cmap": "gray", "vmin": 0, "vmax": 1, "aspect": "auto"}
     for axes, picture in zip(figure.axes, pictures, strict=True):
         if picture is None:
             axes.remove()
-        else:
-            draw_picture(axes, picture)
+            continue
+        room = axes.get_position().width * figure.bbox.width
+        kind = "nearest" if picture.shape[1] <= room else "hanning"
+        axes.imshow(picture, interpolation=kind, **look)
     return figure
 
 
@@ -222,21 +225,8 @@ def resolution(pictures: Sequence[np.ndarray | None]) -> int:
 
 
 @style()
-def draw_picture(axes: Axes, picture: np.ndarray) -> None:
-    """Draw one image, values from 0 to 1: small ones with sharp pixels, large ones smoothed."""
-    room = axes.get_position().width * axes.figure.bbox.width
-    kind = "nearest" if picture.shape[1] <= room else "hanning"
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation=kind)
-
-
-@style()
-def _draw_matrix(
-    axes: Axes,
-    matrix: np.ndarray,
-    scale: Normalize,
-    color_map: Any,
-    *,
-    annotate: bool = False,
+def draw_matrix(
+    axes: Axes, matrix: np.ndarray, scale: Normalize, color_map: Any, annotate: bool = True
 ) -> None:
     """Draw one matrix, its cells as sharp squares, with numbers in them if asked for."""
     look = {"aspect": "auto", "interpolation": "nearest"}
@@ -245,19 +235,6 @@ def _draw_matrix(
         color = readable_color(drawn.cmap(drawn.norm(value))[:3])
         words = {"ha": "center", "va": "center_baseline", "fontsize": _SIZE}
         axes.text(column, row, format_number(value), color=color, **words)
-
-
-@style()
-def _draw_box(axes: Axes, box: tuple[int, int, int, int], color: str) -> None:
-    """Frame pixels (first_row, first_column, n_rows, n_columns); what lies outside is cut."""
-    row, column, n_rows, n_columns = box
-    height, width = axes.images[0].get_array().shape
-    left, right = np.clip((column, column + n_columns), 0, width) - 0.5
-    top, bottom = np.clip((row, row + n_rows), 0, height) - 0.5
-    look = {"fill": False, "edgecolor": color, "linewidth": 2.25, "zorder": 3}
-    axes.add_patch(
-        Rectangle((left, top), right - left, bottom - top, clip_on=False, **look)
-    )
 
 
 # --- images -------------------------------------------------------------------------------
@@ -328,24 +305,22 @@ def show_augmentations(
 # --- numbers as colors --------------------------------------------------------------------
 
 
-def _show_colors(
+def show_colors(
     arrays: Sequence[np.ndarray],
     sizes: Sequence[tuple[float, float]],
     captions: Sequence[str] | None,
-    *,
-    title: str,
-    n_columns: int,
     scale: Normalize,
     color_map: Any,
     bar_label: str | None = None,
+    *,
     annotate: bool = False,
+    **look: Any,
 ) -> Figure:
     """Return a figure of matrices on one scale, with a color bar unless its label is None."""
     has_bar = bar_label is not None
-    look = {"title": title, "n_columns": n_columns, "color_bar": has_bar}
-    figure = make_panels(sizes, captions, **look)
+    figure = make_panels(sizes, captions, color_bar=has_bar, **look)
     for axes, array in zip(figure.axes, arrays, strict=True):
-        _draw_matrix(axes, array, scale, color_map, annotate=annotate)
+        draw_matrix(axes, array, scale, color_map, annotate)
     if has_bar:
         _add_color_bar(figure, scale, color_map, bar_label)
     return figure
@@ -396,7 +371,7 @@ def show_matrix(
     color_map = "viridis"
     if low < 0:
         high = max(-low, high)
-        low, color_map = -high, _DIVERGING
+        low, color_map = -high, DIVERGING
     scale = Normalize(low, high if low < high else low + 1)
     n_columns = min(len(arrays), 4)
     if annotate:
@@ -407,9 +382,9 @@ def show_matrix(
         room = panel_width(n_columns, color_bar=True) * n_columns
         cell = min(room / sum(widest), 3.2 / max(map(len, arrays)), _LARGEST_CELL)
     sizes = [(array.shape[1] * cell, array.shape[0] * cell) for array in arrays]
-    look = {"annotate": True} if annotate else {"bar_label": ""}
-    look |= {"n_columns": n_columns, "scale": scale, "color_map": color_map}
-    return _show_colors(arrays, sizes, captions, title=title, **look)
+    look = {"title": title, "n_columns": n_columns, "annotate": annotate}
+    bar_label = None if annotate else ""
+    return show_colors(arrays, sizes, captions, scale, color_map, bar_label, **look)
 
 
 def show_weights(
@@ -448,12 +423,11 @@ def show_weights(
     look = {"title": title, "n_columns": n_columns}
     if filters.shape[1] == 3:
         pictures = (0.5 + np.moveaxis(filters, 1, 3) / (2 * limit)).clip(0, 1)
-        return show_pictures(
-            pictures, captions, width=min(1.2, panel_width(n_columns)), **look
-        )
-    look |= {"scale": Normalize(-limit, limit), "color_map": _DIVERGING}
-    sizes = _fit(filters[:, 0], 1.2, n_columns, color_bar=True)
-    return _show_colors(filters[:, 0], sizes, captions, bar_label="weight", **look)
+        look["width"] = min(1.2, panel_width(n_columns))
+        return show_pictures(pictures, captions, **look)
+    sizes = fit_panels(filters[:, 0], 1.2, n_columns, color_bar=True)
+    scale = Normalize(-limit, limit)
+    return show_colors(filters[:, 0], sizes, captions, scale, DIVERGING, "weight", **look)
 
 
 @style()
@@ -466,8 +440,8 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
     Parameters
     ----------
     maps : mapping of str to array or Tensor
-        For each layer what it answers to one image, of shape (channels, height, width) or
-        (1, channels, height, width).
+        For each layer what it answers to one image, of shape (channels, height, width), or
+        (n_images, channels, height, width), where the first is drawn.
     n_maps : int, default=16
         The first so many channels of each layer are drawn.
 
@@ -479,14 +453,8 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
     """
     grids, captions = [], []
     for name, layer in maps.items():
-        array = as_array(layer, name=f"layer {name!r}").astype(float)
-        array = array[0] if array.ndim == 4 and len(array) == 1 else array
-        if array.ndim != 3:
-            msg = (
-                "The maps of a layer must have shape (channels, height, width), for one image; "
-                f"layer {name!r} has {array.shape}."
-            )
-            raise ShapeError(msg)
+        layer = layer[0] if np.ndim(layer) == 4 else layer
+        array = as_array(layer, name=f"layer {name!r}", n_axes=3).astype(float)
         n_channels, height, width = array.shape
         which = f"{n_maps} of {n_channels}" if n_maps < n_channels else f"{n_channels}"
         captions.append(f"{name}: {which} maps, {height} x {width}")
@@ -495,9 +463,9 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
         grids.append(_tile(scaled[:n_maps]))
     n_columns = min(len(grids), 3)
     colors = mpl.colormaps["viridis"].with_extremes(bad="white")
-    look = {"n_columns": n_columns, "scale": Normalize(0, 1), "color_map": colors}
-    sizes = _fit(grids, 3.6, n_columns)
-    figure = _show_colors(grids, sizes, captions, title=title, **look)
+    sizes = fit_panels(grids, 3.6, n_columns)
+    look = {"title": title, "n_columns": n_columns}
+    figure = show_colors(grids, sizes, captions, Normalize(0, 1), colors, **look)
     for axes in figure.axes:
         axes.spines[:].set_visible(False)
     return figure
@@ -515,70 +483,3 @@ def _tile(maps: np.ndarray) -> np.ndarray:
     cells = np.pad(maps, space, constant_values=np.nan)
     rows = cells.reshape(n_rows, n_columns, *cells.shape[1:]).swapaxes(1, 2)
     return rows.reshape(n_rows * cells.shape[1], -1)[:-gap, :-gap]
-
-
-def show_receptive_field(
-    sensitivities: Sequence[Any],
-    boxes: Sequence[tuple[int, int, int, int]],
-    captions: Sequence[str],
-    *,
-    title: str,
-) -> Figure:
-    """Return a figure of how strongly an output depends on each input pixel.
-
-    Parameters
-    ----------
-    sensitivities : sequence of array or Tensor of shape (height, width)
-        Measured; not negative. Each map is drawn as shares of its largest number.
-    boxes : sequence of (first_row, first_column, n_rows, n_columns)
-        The computed receptive field of each map, drawn as a frame. Rows and columns outside
-        the picture, which padding adds, are cut.
-    """
-    maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
-    maps = [item / (item.max() or 1.0) for item in maps]
-    n_columns = min(len(maps), 5)
-    look = {"n_columns": n_columns, "scale": Normalize(0, 1), "color_map": "gray"}
-    sizes = _fit(maps, 2.6, n_columns, color_bar=True)
-    label = "share of the largest"
-    figure = _show_colors(maps, sizes, captions, title=title, bar_label=label, **look)
-    for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
-        _draw_box(axes, box, PALETTE["orange"])
-    return figure
-
-
-def draw_window(
-    image: Any, kernel: Any, response: Any, *, row: int, column: int, title: str
-) -> Figure:
-    """Return a diagram of one window: picture, kernel, and the response pixel they give.
-
-    Under the panels stands the dot product, term by term.
-
-    Parameters
-    ----------
-    image, kernel : array or Tensor of shape (n_rows, n_columns)
-        The picture is 12 pixels wide or less.
-    response : array or Tensor of shape (response_height, response_width)
-        Of a convolution without padding.
-    row, column : int
-        The pixel of the response to explain.
-    """
-    given = {"picture": image, "kernel": kernel, "response": response}
-    arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}
-    picture, weights, answers = arrays.values()
-    n_rows, n_columns = weights.shape
-    window = picture[row : row + n_rows, column : column + n_columns]
-    parts = (map(format_number, part.flat) for part in (window, weights))
-    terms = " + ".join(
-        f"{p}·{w if w[0].isdigit() else f'({w})'}" for p, w in zip(*parts, strict=True)
-    )
-    text = f"window · kernel = {terms} = {format_number(answers[row, column])}"
-    sizes = [(a.shape[1] * 0.42, a.shape[0] * 0.42) for a in arrays.values()]
-    captions = [f"{name}, {a.shape[0]} x {a.shape[1]}" for name, a in arrays.items()]
-    footer = wrap_text(text, 6.5, size=FONT_SIZES["label"])
-    figure = make_panels(sizes, captions, title=title, n_columns=3, footer=footer)
-    boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
-    for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
-        limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
-        _draw_matrix(axes, array, Normalize(-limit, limit), _DIVERGING, annotate=True)
-        _draw_box(axes, box, PALETTE["black"])
-    return figure

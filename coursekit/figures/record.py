@@ -34,17 +34,9 @@ _LEVELS = 1000  # of the brightness or color scale
 def describe_figure(figure: Figure) -> dict[str, Any]:
     """Return what a figure shows: its words, and the numbers that are drawn.
 
-    Parameters
-    ----------
-    figure : Figure
-        Any matplotlib figure, already drawn once where its layout depends on drawing.
-
-    Returns
-    -------
-    dict
-        JSON: the title, and for each axes its words, limits, chosen ticks, lines, bars,
-        points and images. Numbers have 6 significant digits. Images are described by the
-        mean color of each cell of a coarse grid, in thousandths of the scale.
+    Words, limits, chosen ticks, lines, bars, points and images of each axes of a figure that
+    was drawn before. Numbers have 6 significant digits; an image is the mean colors of the
+    cells of a coarse grid, in thousandths of the scale.
 
     Examples
     --------
@@ -66,29 +58,21 @@ def describe_figure(figure: Figure) -> dict[str, Any]:
 
 
 def _describe_axes(axes: Axes, side: int) -> dict[str, Any]:
-    words = {
-        "title": _plain(axes.get_title("left") or axes.get_title()),
-        "x_label": _plain(axes.get_xlabel()),
-        "y_label": _plain(axes.get_ylabel()),
-    }
+    words = {"title": _plain(axes.get_title("left") or axes.get_title())}
     extents = [[*image.get_extent()] for image in axes.images]
     is_panel = [*axes.get_xlim(), *axes.get_ylim()] in extents  # the picture fills it
-    limits = {
-        "x_limits": "" if is_panel else _numbers(axes.get_xlim()),
-        "y_limits": "" if is_panel else _numbers(axes.get_ylim()),
-        "x_scale": "" if axes.get_xscale() == "linear" else axes.get_xscale(),
-        "y_scale": "" if axes.get_yscale() == "linear" else axes.get_yscale(),
-    }
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        words[f"{name}_label"] = _plain(axis.get_label_text())
+        words[f"{name}_limits"] = "" if is_panel else _numbers(axis.get_view_interval())
+        words[f"{name}_scale"] = axis.get_scale().replace("linear", "")
+        words[f"{name}_ticks"] = _chosen_ticks(axis)
     if getattr(axes, "_colorbar", None) is not None:  # its colors say nothing of the data
-        return _filled(kind="color bar", **words, **limits)
+        return _filled(kind="color bar", **words)
     bars = [box for box in axes.containers if isinstance(box, BarContainer)]
     in_bars = {patch for box in bars for patch in box.patches}
     legend = axes.get_legend()
     return _filled(
         **words,
-        **limits,
-        x_ticks=_chosen_ticks(axes.xaxis),
-        y_ticks=_chosen_ticks(axes.yaxis),
         legend=_legend_words([legend] if legend else []),
         lines=[_describe_line(line) for line in axes.lines],
         bars=[_describe_bars(box) for box in bars],
@@ -137,9 +121,10 @@ def _describe_image(image: AxesImage, side: int) -> dict[str, Any]:
     if is_color:
         levels = pixels / (255 if image.get_array().dtype.kind in "iu" else 1)
     else:
-        levels = np.asarray(np.ma.filled(image.norm(pixels), np.nan), dtype=float)
-    levels = np.nan_to_num(levels.reshape(height, width, -1).clip(0, 1), nan=0.0)
-    planes = np.moveaxis(levels, 2, 0)
+        levels = np.ma.filled(image.norm(pixels), np.nan)[..., None]
+    planes = np.moveaxis(np.nan_to_num(levels.clip(0, 1)), 2, 0)
+    grids = [_shrink(plane, side) for plane in planes]
+    size = " x ".join(map(str, grids[0].shape))
     extent = _numbers(image.get_extent())
     is_usual = extent == _numbers((-0.5, width - 0.5, height - 0.5, -0.5))
     return _filled(
@@ -147,15 +132,9 @@ def _describe_image(image: AxesImage, side: int) -> dict[str, Any]:
         extent="" if is_usual else extent,
         colors="" if is_color else image.cmap.name,
         scale="" if is_color else _numbers(image.get_clim()),
-        grid=_write_grid([_shrink(plane, side) for plane in planes]),
+        grid=f"{size}: " + " / ".join(_thousandths(grid.ravel()) for grid in grids),
         contrast=_thousandths([plane.std() for plane in planes]),
     )
-
-
-def _write_grid(grids: list[np.ndarray]) -> str:
-    """Write the grids of an image's channels, rows first, after their common size."""
-    rows, columns = grids[0].shape
-    return f"{rows} x {columns}: " + " / ".join(_thousandths(g.ravel()) for g in grids)
 
 
 def _thousandths(shares: Iterable[float]) -> str:
@@ -164,12 +143,10 @@ def _thousandths(shares: Iterable[float]) -> str:
 
 def _shrink(plane: np.ndarray, side: int) -> np.ndarray:
     """Return the means of the cells of a grid of at most `side` x `side`."""
-    for axis in (0, 1):
-        n_cells = min(side, plane.shape[axis])
-        edges = np.linspace(0, plane.shape[axis], n_cells + 1).round().astype(int)
-        sums = np.add.reduceat(plane, edges[:-1], axis=axis)
-        counts = np.diff(edges)
-        plane = sums / (counts[:, None] if axis == 0 else counts)
+    for _ in range(2):  # rows, then columns
+        n_cells = min(side, len(plane))
+        edges = np.linspace(0, len(plane), n_cells + 1).round().astype(int)
+        plane = (np.add.reduceat(plane, edges[:-1]) / np.diff(edges)[:, None]).T
     return plane
 
 

@@ -1,4 +1,4 @@
-"""Figures of one thing: what was found or predicted, bubbles, and memory over time."""
+"""Figures of one thing: what was found or predicted, windows, bubbles, and memory."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
 
 from coursekit.errors import ShapeError
 from coursekit.figures.base import (
@@ -19,13 +21,19 @@ from coursekit.figures.base import (
     style,
     text_height,
     text_width,
+    wrap_text,
 )
 from coursekit.figures.pictures import (
+    DIVERGING,
     GAP,
     as_image,
     as_images,
+    draw_matrix,
+    fit_panels,
+    make_panels,
     panel_width,
     resolution,
+    show_colors,
     show_pictures,
 )
 from coursekit.figures.plots import name_curves, set_log
@@ -147,6 +155,88 @@ def _frame(figure: Figure, rights: Sequence[bool | None]) -> None:
 def _words(name: str) -> str:
     """Return names such as SeaLake as words, so that they can be wrapped."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(name))
+
+
+# --- windows ------------------------------------------------------------------------------
+
+
+def show_receptive_field(
+    sensitivities: Sequence[Any],
+    boxes: Sequence[tuple[int, int, int, int]],
+    captions: Sequence[str],
+    *,
+    title: str,
+) -> Figure:
+    """Return a figure of how strongly an output depends on each input pixel.
+
+    Parameters
+    ----------
+    sensitivities : sequence of array or Tensor of shape (height, width)
+        Measured; not negative. Each map is drawn as shares of its largest number.
+    boxes : sequence of (first_row, first_column, n_rows, n_columns)
+        The computed receptive field of each map, drawn as a frame. Rows and columns outside
+        the picture, which padding adds, are cut.
+    """
+    maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
+    maps = [item / (item.max() or 1.0) for item in maps]
+    n_columns = min(len(maps), 5)
+    sizes = fit_panels(maps, 2.6, n_columns, color_bar=True)
+    bar, look = "share of the largest", {"title": title, "n_columns": n_columns}
+    figure = show_colors(maps, sizes, captions, Normalize(0, 1), "gray", bar, **look)
+    for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
+        _draw_box(axes, box, PALETTE["orange"])
+    return figure
+
+
+def draw_window(
+    image: Any, kernel: Any, response: Any, *, row: int, column: int, title: str
+) -> Figure:
+    """Return a diagram of one window: picture, kernel, and the response pixel they give.
+
+    Under the panels stands the dot product, term by term.
+
+    Parameters
+    ----------
+    image, kernel : array or Tensor of shape (n_rows, n_columns)
+        The picture is 12 pixels wide or less.
+    response : array or Tensor of shape (response_height, response_width)
+        Of a convolution without padding.
+    row, column : int
+        The pixel of the response to explain.
+    """
+    given = {"picture": image, "kernel": kernel, "response": response}
+    arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}
+    picture, weights, answers = arrays.values()
+    n_rows, n_columns = weights.shape
+    window = picture[row : row + n_rows, column : column + n_columns]
+    parts = (map(format_number, part.flat) for part in (window, weights))
+    terms = " + ".join(
+        f"{p}·{w if w[0].isdigit() else f'({w})'}" for p, w in zip(*parts, strict=True)
+    )
+    text = f"window · kernel = {terms} = {format_number(answers[row, column])}"
+    sizes = [(a.shape[1] * 0.42, a.shape[0] * 0.42) for a in arrays.values()]
+    captions = [f"{name}, {a.shape[0]} x {a.shape[1]}" for name, a in arrays.items()]
+    footer = wrap_text(text, 6.5, size=FONT_SIZES["label"])
+    figure = make_panels(sizes, captions, title=title, n_columns=3, footer=footer)
+    boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
+    for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
+        limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
+        draw_matrix(axes, array, Normalize(-limit, limit), DIVERGING)
+        _draw_box(axes, box, PALETTE["black"])
+    return figure
+
+
+@style()
+def _draw_box(axes: Axes, box: tuple[int, int, int, int], color: str) -> None:
+    """Frame pixels (first_row, first_column, n_rows, n_columns); what lies outside is cut."""
+    row, column, n_rows, n_columns = box
+    height, width = axes.images[0].get_array().shape
+    left, right = np.clip((column, column + n_columns), 0, width) - 0.5
+    top, bottom = np.clip((row, row + n_rows), 0, height) - 0.5
+    look = {"fill": False, "edgecolor": color, "linewidth": 2.25, "zorder": 3}
+    axes.add_patch(
+        Rectangle((left, top), right - left, bottom - top, clip_on=False, **look)
+    )
 
 
 # --- bubbles ------------------------------------------------------------------------------
