@@ -174,9 +174,9 @@ def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray
     n_bad = array.size - np.count_nonzero(np.isfinite(array))
     if n_bad or array.size == 0 or n_axes not in (None, array.ndim):
         numbers = "numbers" if n_axes is None else f"numbers in {n_axes} axes"
+        bad = f" with {n_bad} NaN or infinite" if n_bad else ""
         msg = (
-            f"{name} must hold finite {numbers}, got an array of shape {array.shape} with "
-            f"{n_bad} NaN or infinite."
+            f"{name} must hold finite {numbers}, got an array of shape {array.shape}{bad}."
         )
         raise ShapeError(msg)
     return array
@@ -192,8 +192,6 @@ class Figure(matplotlib.figure.Figure):
     ----------
     width, height : float
         Inches; a notebook page is 9.5 inches wide.
-    title : str
-        Says what to see; wrapped to the width.
     layout : {"constrained", "none"}, default="constrained"
         Who places the axes: matplotlib, or the caller.
     pixels_per_inch : int, default=160

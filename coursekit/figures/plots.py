@@ -64,9 +64,6 @@ def plot_curves(
         Each ``y``, or ``(x, y)``. Without ``x``, points are numbered from 0.
     x_label, y_label : str
         Names of the axes, with units.
-    x_ticks : sequence of float, optional
-        Where to put the ticks; whole numbers when every ``x`` is one.
-    y_limits : (float, float), optional
     log : {"", "x", "y", "xy"}, default=""
         The axes with a logarithmic scale.
 
@@ -203,14 +200,10 @@ def plot_bars(
     values : mapping of str to float, or to a mapping of str to float
         Bars by name, or groups of bars: ``{"MLP": {"shift 0": 0.91, "shift 1": 0.5}}`` has
         one group for ``"MLP"`` and one color for each shift.
-    y_label : str
-        What the bars' height is, with its unit.
     spread : mapping like `values`, optional
         Half the length of the error bars.
     value_format : str, optional
         How numbers are written, as in ``"{:.1%}"``; otherwise with three digits.
-    y_limits : (float, float), optional
-        Ends of the vertical axis; by default bars start at 0.
     log : bool, default=False
         Whether the vertical axis is logarithmic, which only positive values allow.
 
@@ -323,8 +316,6 @@ def plot_strategies(
     runs : mapping of str to sequence of float
         For each strategy the accuracy of each run, from 0 to 1, with the seeds in the same
         order; two or more.
-    title, y_limits
-        As for `plot_bars`.
 
     Examples
     --------
@@ -375,12 +366,8 @@ def plot_trade_off(
     Parameters
     ----------
     series : mapping of str to tuple
-        Each ``(x, y)`` or ``(x, y, names)``: for instance the recall and the queries per
-        second of an index for several settings, and what to write at each point, an empty
-        name for nothing. A method without a setting is a single point.
-    title, x_label, y_label, log
-        As for `plot_curves`.
-    x_limits : (float, float), optional
+        Each ``(x, y)`` or ``(x, y, names)``: for instance recall and queries per second of an
+        index for several settings, and what to write at each point.
 
     Examples
     --------

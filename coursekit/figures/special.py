@@ -202,7 +202,7 @@ def draw_window(
     response : array or Tensor of shape (response_height, response_width)
         Of a convolution without padding.
     row, column : int
-        The pixel of the response to explain.
+        Of the pixel of the response.
     """
     given = {"picture": image, "kernel": kernel, "response": response}
     arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}
@@ -265,17 +265,11 @@ def plot_bubbles(
     ----------
     x, y, sizes : array-like of shape (n_things,)
         Where the bubbles stand, and what their areas are in proportion to.
-    names : sequence of str
-        One a thing, all different.
-    title, x_label, y_label, log
-        As for `plot_curves`.
     size_label : str
         What the area means, with its unit; a legend gives two sizes.
     marked : sequence of str
         The things to color, to name, and to join by a line, such as those that no other is
         better than: a larger `x` has a larger `y`, so that there is room at the upper left.
-    marked_label : str
-        What they have in common, for the legend.
 
     Examples
     --------

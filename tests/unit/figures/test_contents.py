@@ -17,7 +17,7 @@ from PIL import Image
 from coursekit import figures
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures import PALETTE
-from coursekit.figures.base import readable_color, text_width, wrap_text
+from coursekit.figures.base import text_width, wrap_text
 
 NAMED = {"title": "t", "x_label": "x", "y_label": "y"}
 MINUS = "\N{MINUS SIGN}"
@@ -55,17 +55,13 @@ def history(**columns):
 LATIN = st.characters(codec="latin-1", exclude_categories=["Cc", "Cf"])
 
 
-@given(st.text(LATIN, min_size=1, max_size=60), st.floats(0.3, 3))
+@given(st.lists(st.text(LATIN, max_size=9), max_size=9), st.floats(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_wrapping_loses_nothing_and_keeps_to_the_width(text, width):
-    wrapped = wrap_text(text, width, size=9)
-    assert "".join(wrapped.split()) == "".join(text.split())
-    lines = [line for line in wrapped.split("\n") if len(line) > 1]
+def test_wrapping_loses_nothing_and_keeps_to_the_width(words, width):
+    wrapped = wrap_text(" ".join(words), width, size=9)
+    assert wrapped.split() == " ".join(words).split()
+    lines = [line for line in wrapped.split("\n") if " " in line]
     assert all(text_width(line, size=9) <= width for line in lines)
-
-
-def test_text_stands_out_from_its_background():
-    assert [readable_color(color) for color in ("#08306b", "#fde725")] == ["white", "black"]
 
 
 # --- pictures -----------------------------------------------------------------------------
@@ -102,12 +98,11 @@ def test_images_of_many_forms_are_understood(images, shapes):
     assert [image.shape for image in found] == shapes
 
 
-def test_value_range_says_what_is_black_and_white():
+@pytest.mark.parametrize(("ends", "middle"), [((-1, 1), 0.5), ("each", 0.25)])
+def test_value_range_says_what_is_black_and_white(ends, middle):
     image = np.array([[-1.0, 0.0, 3.0]])
-    given = drawn(figures.show_images(image, title="t", value_range=(-1, 1)))
-    np.testing.assert_allclose(given[0], [[0, 0.5, 1]])
-    each = drawn(figures.show_images(image, title="t", value_range="each"))
-    np.testing.assert_allclose(each[0], [[0, 0.25, 1]])
+    (shown,) = drawn(figures.show_images(image, title="t", value_range=ends))
+    np.testing.assert_allclose(shown, [[0, middle, 1]])
 
 
 def test_small_images_keep_sharp_pixels_and_all_their_proportions():
@@ -176,16 +171,11 @@ def test_a_window_is_framed_and_its_sum_written():
 # --- plots --------------------------------------------------------------------------------
 
 
-def test_curves_hold_the_numbers_and_their_names():
-    curves = {"a": [1, 2], "b": (torch.tensor([5.0, 6.0]), [3, 4])}
+def test_curves_hold_the_numbers_and_their_names_in_their_color_by_their_ends():
+    curves = {"low": [3, 0], "high": (torch.tensor([5.0, 6.0]), [0, 3])}
     (axes,) = figures.plot_curves(curves, **NAMED).axes
-    assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 2], [3, 4]]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[3, 0], [0, 3]]
     assert axes.lines[1].get_xdata().tolist() == [5, 6]
-    assert texts(axes) == ["a", "b"]
-
-
-def test_names_have_the_color_of_their_line_and_the_order_of_the_ends():
-    (axes,) = figures.plot_curves({"low": [3, 0], "high": [0, 3]}, **NAMED).axes
     colors = {line.get_label(): line.get_color() for line in axes.lines}
     assert colors == {text.get_text(): text.get_color() for text in axes.texts}
     low, high = (text.get_position()[1] for text in axes.texts)
@@ -218,15 +208,6 @@ def test_a_history_has_a_panel_for_each_of_loss_and_accuracy_that_was_measured()
     assert [line.get_label() for line in accuracy.lines] == ["training"]
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss")
     assert len(figures.plot_history(history(**columns), title="t").axes) == 1
-
-
-def test_bars_stand_in_order_with_their_numbers():
-    values = {"s0": {"MLP": 0.9, "CNN": 0.96}, "s1": {"MLP": 0.5, "CNN": 0.8}}
-    (axes,) = figures.plot_bars(values, title="t", y_label="y").axes
-    assert [bar.get_height() for bar in axes.patches] == [0.9, 0.5, 0.96, 0.8]
-    assert texts(axes) == ["0.9", "0.5", "0.96", "0.8"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["MLP", "CNN"]
-    assert axes.get_ylim()[0] == 0
 
 
 def test_names_wider_than_their_bar_stand_upright():
@@ -345,7 +326,7 @@ def test_a_receptive_field_is_framed_and_cut_at_the_border():
         ("show_images", [torch.zeros(1, 7, 5, 6)], ShapeError, "1 or 3 channels"),
         ("show_images", [np.full((4, 4), 200.0)], SettingsError, r"range=\(0, 255\)"),
         ("show_weights", [np.zeros((2, 16, 3, 3))], ShapeError, "one channel at a time"),
-        ("show_feature_maps", [{"fc": np.ones(4)}], ShapeError, r"'fc' has \(4,\)"),
+        ("show_feature_maps", [{"fc": np.ones(4)}], ShapeError, r"'fc'.* 3 axes.*\(4,\)\."),
         ("plot_confusion", [[1.0, math.nan], ["a", "b"]], ShapeError, "2 axes.*1 NaN"),
         ("show_neighbors", [pictures("ab")] * 2 + [[[0]]], ShapeError, "the 2 queries"),
     ],
