@@ -1,4 +1,4 @@
-"""Numbers as lines, bars and points: curves, bars, confusions, runs, trade-offs, bubbles."""
+"""Numbers as lines, bars and points: curves, bars, confusions, runs, trade-offs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
