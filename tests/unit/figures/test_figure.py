@@ -89,14 +89,6 @@ def test_a_figure_wider_than_the_page_is_refused():
         Figure(width=20, height=2, title="t")
 
 
-def test_a_long_title_is_wrapped_to_the_width():
-    figure = Figure(width=4, height=2, title="a rather long title " * 5)
-    figure.subplots()
-    figure.to_png()
-    assert "\n" in figure.get_suptitle()
-    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.width
-
-
 CELL = """
 from coursekit.figures import plot_curves
 plot_curves({"a": [1, 2, 4]}, title="Growth", x_label="day", y_label="leaves")
