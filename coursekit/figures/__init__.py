@@ -4,24 +4,21 @@ Each function takes arrays or records, has a `title` that says what to see, and 
 `Figure`, which a notebook shows when it is a cell's last expression.
 
 base
-    `Figure`, a matplotlib figure that shows itself and looks the same everywhere, with its
-    `style` and its `COLORS`.
+    `Figure`, which looks the same everywhere, with its `style` and its `PALETTE`.
 pictures
-    `show_images`, `show_augmentations`, `show_matrix`, `show_weights`, `show_feature_maps`,
-    `draw_window`.
+    `show_images`, `show_augmentations`, `show_matrix`, `show_weights`, `show_feature_maps`.
 plots
     `plot_curves`, `plot_history`, `plot_bars`, `plot_confusion`, `plot_strategies`,
     `plot_trade_off`.
 special
-    `show_neighbors`, `show_predictions`, `show_receptive_field`, `plot_bubbles`,
-    `plot_memory`, `draw_receptive_field_of_the_eye`.
+    `show_neighbors`, `show_predictions`, `show_receptive_field`, `draw_window`,
+    `plot_bubbles`, `plot_memory`.
 record
     What a figure shows, as numbers and words for the tests of notebooks.
 """
 
-from coursekit.figures.base import COLORS, Figure, style
+from coursekit.figures.base import PALETTE, Figure, style
 from coursekit.figures.pictures import (
-    draw_window,
     show_augmentations,
     show_feature_maps,
     show_images,
@@ -37,7 +34,7 @@ from coursekit.figures.plots import (
     plot_trade_off,
 )
 from coursekit.figures.special import (
-    draw_receptive_field_of_the_eye,
+    draw_window,
     plot_bubbles,
     plot_memory,
     show_neighbors,
@@ -46,9 +43,8 @@ from coursekit.figures.special import (
 )
 
 __all__ = [
-    "COLORS",
+    "PALETTE",
     "Figure",
-    "draw_receptive_field_of_the_eye",
     "draw_window",
     "plot_bars",
     "plot_bubbles",

@@ -5,7 +5,7 @@ notebook's own text. Figures are built without pyplot and leave matplotlib's sta
 """
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
@@ -34,7 +34,7 @@ PIXELS_PER_INCH = 160  # stored: more than a screen shows, so that text stays sh
 SCREEN_PIXELS_PER_INCH = 100  # of the page; photographs are stored with these
 FONT_SIZES = {"title": 12.0, "label": 10.0, "caption": 9.5, "tick": 9.0}  # points
 
-COLORS = {
+PALETTE = {
     "blue": "#0072B2",
     "vermilion": "#D55E00",
     "green": "#009E73",
@@ -47,13 +47,7 @@ COLORS = {
 cannot be read on white (https://jfly.uni-koeln.de/color/)."""
 
 _GRAY = "#555555"
-_RC = {
-    "figure.dpi": PIXELS_PER_INCH,
-    "savefig.dpi": "figure",
-    "figure.facecolor": "white",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so it is on every machine
-    "font.size": FONT_SIZES["label"],
+_RC = {  # over matplotlib's defaults, whose font, DejaVu Sans, is on every machine
     "text.parse_math": False,  # a class name may hold a dollar sign
     "figure.titlesize": FONT_SIZES["title"],
     "figure.titleweight": "bold",
@@ -75,8 +69,6 @@ _RC = {
     "grid.linewidth": 0.8,
     "lines.linewidth": 2.0,
     "lines.markersize": 5.0,
-    "image.cmap": "viridis",
-    "image.aspect": "equal",
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.06,
     "figure.constrained_layout.w_pad": 0.06,
@@ -100,8 +92,8 @@ def style() -> Iterator[None]:
 
 
 def color_cycle(n_colors: int) -> list[str]:
-    """Return `n_colors` of `COLORS` in their order; beyond seven they start again."""
-    colors = list(COLORS.values())
+    """Return `n_colors` of `PALETTE` in their order; beyond seven they start again."""
+    colors = list(PALETTE.values())
     return [colors[index % len(colors)] for index in range(n_colors)]
 
 
@@ -123,7 +115,7 @@ def text_height(size: float) -> float:
 
 
 def wrap_text(text: str, width: float, *, size: float, weight: str = "normal") -> str:
-    r"""Return `text` in lines of at most `width` inches; only words wider than a line are cut.
+    r"""Return `text` in lines of at most `width` inches, where no single word is wider.
 
     Examples
     --------
@@ -138,16 +130,10 @@ def wrap_text(text: str, width: float, *, size: float, weight: str = "normal") -
     for paragraph in text.split("\n"):
         line = ""
         for word in paragraph.split():
-            if fits(longer := f"{line} {word}" if line else word):
-                line = longer
-                continue
-            lines += [line] if line else []
-            line = ""
-            for letter in word:
-                if line and not fits(line + letter):
-                    lines.append(line)
-                    line = ""
-                line += letter
+            if line and not fits(f"{line} {word}"):
+                lines.append(line)
+                line = ""
+            line = f"{line} {word}" if line else word
         lines.append(line)
     return "\n".join(lines)
 
@@ -182,37 +168,18 @@ def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray
     >>> as_array([[1, 2]], name="matrix", n_axes=2)
     array([[1, 2]])
     """
-    array = _to_numpy(values)
-    if array.size == 0 or (n_axes is not None and array.ndim != n_axes):
-        wanted = "" if n_axes is None else f"{n_axes}-D and "
-        msg = f"{name} must be {wanted}not empty, got an array of shape {array.shape}."
-        raise ShapeError(msg)
-    n_bad = array.size - np.count_nonzero(np.isfinite(array))
-    if n_bad:
-        msg = (
-            f"{name} must hold finite numbers, got {n_bad} of {array.size} that are NaN or "
-            "infinite. Find where they come from, or leave them out."
-        )
-        raise SettingsError(msg)
-    return array
-
-
-def _to_numpy(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):  # a tensor; torch itself is not needed here
         values = values.detach().cpu()
-        return (
-            values.double() if values.is_floating_point() else values
-        ).numpy()  # bfloat16
-    if isinstance(values, (list, tuple)) and any(hasattr(v, "detach") for v in values):
-        values = [_to_numpy(value) for value in values]
-    return np.asarray(values)
-
-
-def same_length(counts: Sequence[int], what: str) -> None:
-    """Raise where lists that belong together differ in length."""
-    if len(set(counts)) > 1:
-        msg = f"{what} must have the same length, got {', '.join(map(str, counts))}."
+    array = np.asarray(values)
+    n_bad = array.size - np.count_nonzero(np.isfinite(array))
+    if n_bad or array.size == 0 or n_axes not in (None, array.ndim):
+        numbers = "numbers" if n_axes is None else f"numbers in {n_axes} axes"
+        bad = f" with {n_bad} NaN or infinite" if n_bad else ""
+        msg = (
+            f"{name} must hold finite {numbers}, got an array of shape {array.shape}{bad}."
+        )
         raise ShapeError(msg)
+    return array
 
 
 # --- the figure ---------------------------------------------------------------------------
@@ -225,8 +192,6 @@ class Figure(matplotlib.figure.Figure):
     ----------
     width, height : float
         Inches; a notebook page is 9.5 inches wide.
-    title : str
-        Says what to see; wrapped to the width.
     layout : {"constrained", "none"}, default="constrained"
         Who places the axes: matplotlib, or the caller.
     pixels_per_inch : int, default=160
@@ -296,25 +261,18 @@ class Figure(matplotlib.figure.Figure):
             engine.execute(self)  # drawing is a second round, which sees the first's ticks
         super().draw(renderer)
 
-    @style()
-    def savefig(self, fname: str | PathLike | IO, **kwargs: Any) -> None:  # noqa: D102
-        super().savefig(fname, **kwargs)
-
     def to_png(self) -> bytes:
         """Return the bytes of a PNG file, the same for the same figure on every day."""
         stream = BytesIO()
-        self.savefig(stream, format="png")
+        self.canvas.print_figure(stream, format="png")
         return stream.getvalue()
 
     @style()
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         png = b64encode(self.to_png()).decode("ascii")
         # The record is for the tests of the notebook. No program knows its type and shows it.
-        data = {
-            "text/plain": repr(self),
-            "image/png": png,
-            FIGURE_MIME: describe_figure(self),
-        }
+        data = {"text/plain": repr(self), "image/png": png}
+        data[FIGURE_MIME] = describe_figure(self)
         # Only the width: a narrow page then keeps the picture's proportions.
         width = round(self.get_figwidth() * SCREEN_PIXELS_PER_INCH)
         return data, {"image/png": {"width": width}}
@@ -329,11 +287,9 @@ class _Canvas(FigureCanvasAgg):
     """
 
     @style()
-    def print_figure(
-        self, filename: str | PathLike | IO, *args: Any, **kwargs: Any
-    ) -> None:
+    def print_figure(self, filename: str | PathLike | IO, **kwargs: Any) -> None:
         kwargs.pop("bbox_inches", None)  # "tight" would make sizes depend on fonts
-        super().print_figure(filename, *args, **kwargs)
+        super().print_figure(filename, **kwargs)
 
     def print_png(self, filename_or_obj: str | PathLike | IO, **_: Any) -> None:
         """Write a PNG of 256 colors, a half of the size, where nobody sees a difference."""

@@ -1,4 +1,4 @@
-"""Panels of pictures, and of numbers as colors: images, matrices, weights, feature maps.
+"""Panels of pictures, and of numbers as colors: matrices, weights, feature maps.
 
 Sizes are inches.
 """
@@ -11,11 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.patches import Rectangle
 
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.figures.base import (
-    COLORS,
     FONT_SIZES,
     PAGE_WIDTH,
     PIXELS_PER_INCH,
@@ -30,59 +28,54 @@ from coursekit.figures.base import (
     wrap_text,
 )
 
-_MARGIN, _GAP = 0.12, 0.14  # around and between panels
+_MARGIN, GAP = 0.12, 0.14  # around and between panels
 _CAPTION = FONT_SIZES["caption"]
-_CAPTION_PAD = 0.05
+_PAD = 0.05  # under captions
 _LEAST_WIDTH = 4.0  # so that a title of some words fits on two lines
-_BAR_ROOM, _BAR_WIDTH, _LEAST_BAR = (
-    0.95,
-    0.15,
-    1.0,
-)  # a color bar with its numbers; its height
+_BAR_ROOM, _BAR_WIDTH = 0.95, 0.15  # a color bar with its numbers
 _SMALL = 96  # pixels: smaller images are drawn small, and stored with more pixels an inch
 _SIZE = FONT_SIZES["tick"]
 _CELL = 0.36  # inches of a cell with a short number in it
 _LARGEST_CELL = 0.5  # inches of a cell without
-_DIVERGING = "RdBu_r"
+DIVERGING = "RdBu_r"
 _LEAST_SIDE = 48  # pixels: coarser feature maps are enlarged, so that gaps can be drawn
 
 
 # --- images as arrays ---------------------------------------------------------------------
 
 
-def as_image(image: Any, *, value_range: Any = None, name: str) -> np.ndarray:
+def as_image(image: Any, value_range: Any = None) -> np.ndarray:
     """Return one image ready to be drawn: brightness from 0 to 1, color last.
 
-    It has 1, 3 or 4 channels, first or last. Where both readings fit, a tensor has its
-    channels first and an array last. `value_range` says which values are black and white,
-    ``"each"`` takes the image's own smallest and largest; `name` is for messages.
+    Where its channels may be first or last, a tensor has them first and an array last.
+    `value_range` says which values are black and white, ``"each"`` takes the image's own
+    smallest and largest.
     """
-    array = pixels = as_array(image, name=name)
-    if array.ndim == 3:
-        fits_first, fits_last = array.shape[0] in {1, 3, 4}, array.shape[2] in {1, 3, 4}
-        if fits_first and (hasattr(image, "detach") or not fits_last):
-            pixels, fits_last = np.moveaxis(array, 0, 2), True
+    pixels = as_array(image, name="An image")
+    shape = pixels.shape
+    if pixels.ndim == 3:
+        if shape[0] in (1, 3) and (hasattr(image, "detach") or shape[2] not in (1, 3, 4)):
+            pixels = np.moveaxis(pixels, 0, 2)
         pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    if array.ndim not in (2, 3) or (array.ndim == 3 and not fits_last):
+    if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[2] not in (3, 4)):
         msg = (
             "An image has shape (height, width), (height, width, channels) or (channels, "
-            f"height, width) with 1, 3 or 4 channels; {name} has shape {array.shape}. Draw "
-            "single channels one by one, or a feature map with show_matrix."
+            f"height, width) with 1 or 3 channels, got {shape}. Draw single channels one by "
+            "one, or a feature map with show_matrix."
         )
         raise ShapeError(msg)
     low, high = float(pixels.min()), float(pixels.max())
-    if value_range == "each":
-        value_range = (low, high) if low < high else (low, low + 1)
     if value_range is not None:
-        black, white = value_range
+        ends = (low, high if low < high else low + 1)
+        black, white = ends if value_range == "each" else value_range
         return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
     if pixels.dtype == np.uint8:
         return pixels / 255
     if low < -1e-3 or high > 1 + 1e-3:
         msg = (
-            f"An image holds bytes from 0 to 255, or numbers from 0 to 1; {name} has "
-            f"{array.dtype} from {low:.3g} to {high:.3g}. Say which values are black and "
-            f"white, as in value_range=(0, 255), or draw it with show_matrix."
+            "An image holds bytes from 0 to 255, or numbers from 0 to 1, got "
+            f"{pixels.dtype} from {low:.3g} to {high:.3g}. Say which values are black and "
+            "white, as in value_range=(0, 255), or draw it with show_matrix."
         )
         raise SettingsError(msg)
     return pixels.astype(float).clip(0, 1)
@@ -98,26 +91,8 @@ def as_images(images: Any) -> list[Any]:
     n_axes = getattr(images, "ndim", None)
     is_single = n_axes == 2 or not hasattr(images, "__iter__")  # the latter is PIL's
     if n_axes == 3:
-        n_channels = images.shape[0 if hasattr(images, "detach") else -1]
-        is_byte = str(images.dtype).endswith("uint8")  # with transparency, that is
-        is_single = n_channels in ({1, 3, 4} if is_byte else {1, 3})
-    items = [images] if is_single else list(images)
-    if not items:
-        msg = "A figure needs at least one image, got none."
-        raise ShapeError(msg)
-    return items
-
-
-def check_captions(captions: Sequence[str] | None, n_items: int) -> list[str]:
-    """Return one caption a panel; empty ones when there are none."""
-    captions = [""] * n_items if captions is None else [str(text) for text in captions]
-    if len(captions) != n_items:
-        msg = (
-            f"captions must hold one text for each of the {n_items} panels, got "
-            f"{len(captions)}. Cut both to the same length."
-        )
-        raise ShapeError(msg)
-    return captions
+        is_single = images.shape[0 if hasattr(images, "detach") else -1] in (1, 3)
+    return [images] if is_single else list(images)
 
 
 # --- panels -------------------------------------------------------------------------------
@@ -126,30 +101,27 @@ def check_captions(captions: Sequence[str] | None, n_items: int) -> list[str]:
 def panel_width(n_columns: int, *, color_bar: bool = False) -> float:
     """Return the inches that each of `n_columns` panels can take on a page."""
     room = PAGE_WIDTH - 2 * _MARGIN - (_BAR_ROOM if color_bar else 0)
-    return (room - _GAP * (n_columns - 1)) / n_columns
+    return (room - GAP * (n_columns - 1)) / n_columns
 
 
-def choose_columns(
-    captions: Sequence[str], n_columns: int | None = None, *, most: int, max_width: float
-) -> int:
-    """Return how many panels stand in a row: few enough that captions take three lines."""
-    n_panels = len(captions)
-    if n_columns is not None:
-        return min(n_columns, n_panels)
+def choose_columns(n_panels: int, n_columns: int | None = None, *, most: int) -> int:
+    """Return how many panels stand in a row: `most` at most, and in all rows alike."""
     n_rows = -(-n_panels // most)
-    n_columns = -(-n_panels // n_rows)
-    while n_columns > 2:
-        width = min(max_width, panel_width(n_columns))
-        if max(wrap_text(c, width, size=_CAPTION).count("\n") for c in captions) <= 2:
-            break
-        n_columns -= 1
-    return n_columns
+    return min(n_columns or -(-n_panels // n_rows), n_panels)
+
+
+def fit_panels(
+    arrays: Sequence[np.ndarray], width: float, n_columns: int, *, color_bar: bool = False
+) -> list[tuple[float, float]]:
+    """Return width and height of each array's panel, `width` inches wide if there is room."""
+    width = min(width, panel_width(n_columns, color_bar=color_bar))
+    return [(width, width * len(array) / array.shape[1]) for array in arrays]
 
 
 @style()
 def make_panels(
     sizes: Sequence[tuple[float, float]],
-    captions: Sequence[str],
+    captions: Sequence[str] | None,
     *,
     title: str,
     n_columns: int,
@@ -162,6 +134,7 @@ def make_panels(
     Panels of a column share its width, to which captions are wrapped; panels of a row share
     their upper edge. `color_bar` keeps room at the right; `footer` is a text below.
     """
+    captions = [""] * len(sizes) if captions is None else captions
     places = range(len(sizes))
     rows = [places[i : i + n_columns] for i in places[::n_columns]]
     widths = []  # of columns: of the widest panel, or a little more for a caption's word
@@ -169,23 +142,21 @@ def make_panels(
         members = places[column::n_columns]
         words = " ".join(captions[i] for i in members).split()
         word = max((text_width(word, size=_CAPTION) for word in words), default=0)
-        word = min(word, 1.2, panel_width(len(rows[0])))
+        word = min(word, 1.2, panel_width(len(rows[0]), color_bar=color_bar))
         widths.append(max(word, *(sizes[i][0] for i in members)))
     captions = [
         wrap_text(text, widths[i % n_columns], size=_CAPTION)
-        for i, text in enumerate(captions)
+        for i, text in zip(places, captions, strict=True)
     ]
     caption_heights = [max(_caption_height(captions[i]) for i in row) for row in rows]
     heights = [max(sizes[i][1] for i in row) for row in rows]
-    if color_bar:
-        heights[-1] += max(0.0, _LEAST_BAR - sum(heights))
-    content = sum(widths) + _GAP * (len(widths) - 1) + 2 * _MARGIN
-    content += _BAR_ROOM if color_bar else 0.0
+    content = sum(widths) + GAP * (len(widths) - 1) + 2 * _MARGIN
+    content += _BAR_ROOM * color_bar
     titled = min(text_width(title, size=FONT_SIZES["title"], weight="bold") + 0.3, 6.0)
     noted = text_width(footer, size=_CAPTION) + 2 * _MARGIN
     width = max(content, titled, noted, _LEAST_WIDTH)
-    top = sum(heights) + sum(caption_heights) + _GAP * (len(rows) - 1) + _MARGIN
-    top += _caption_height(footer) and _caption_height(footer) + _GAP
+    top = sum(heights) + sum(caption_heights) + GAP * (len(rows) - 1) + _MARGIN
+    top += _caption_height(footer) + GAP * bool(footer)
     look = {"width": width, "title": title, "layout": "none"}
     height = top + Figure(height=1, **look).title_height
     figure = Figure(height=height, pixels_per_inch=pixels_per_inch, **look)
@@ -198,63 +169,33 @@ def make_panels(
         for column, i in enumerate(row):
             wide, high = sizes[i]
             box = (left / width, (top - high) / height, wide / width, high / height)
-            _add_panel(figure, box, captions[i])
-            left += widths[column] + _GAP
-        top -= row_height + _GAP
+            axes = figure.add_axes(box)
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            axes.spines[:].set(visible=True, linewidth=0.6, color="#999999")
+            if captions[i]:
+                axes.set_title(captions[i], loc="left", linespacing=1.15, pad=_PAD * 72)
+            left += widths[column] + GAP
+        top -= row_height + GAP
     return figure
 
 
-def _add_panel(figure: Figure, box: tuple[float, ...], caption: str) -> None:
-    axes = figure.add_axes(box)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set(visible=True, linewidth=0.6, color="#999999")
-    if caption:
-        text = {"fontsize": _CAPTION, "linespacing": 1.15, "pad": _CAPTION_PAD * 72}
-        axes.set_title(caption, loc="left", **text)
-
-
 def _caption_height(caption: str) -> float:
-    if not caption:
-        return 0.0
-    return (caption.count("\n") + 1) * 1.15 * text_height(_CAPTION) + _CAPTION_PAD
+    n_lines = caption.count("\n") + 1
+    return n_lines * 1.15 * text_height(_CAPTION) + _PAD if caption else 0.0
 
 
 @style()
-def add_color_bar(
-    figure: Figure, scale: Normalize, color_map: str, label: str = ""
-) -> None:
-    """Draw a color bar in the room kept for it at the right of the panels."""
-    boxes = [axes.get_position() for axes in figure.axes]
-    width, height = figure.get_size_inches()
-    top = max(box.y1 for box in boxes)
-    bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
-    bottom = min(bottom, top - _LEAST_BAR / height)
-    left = max(box.x1 for box in boxes) + 0.12 / width
-    axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
-    bar = figure.colorbar(ScalarMappable(scale, color_map), cax=axes)
-    bar.outline.set_visible(False)
-    bar.set_label(label)
-    axes.grid(visible=False)
-
-
-def resolution(pictures: Sequence[np.ndarray], small: int = _SMALL) -> int:
-    """Return the pixels stored an inch: fewer for large images, whose files are large."""
-    longest = max(max(picture.shape[:2]) for picture in pictures)
-    return PIXELS_PER_INCH if longest <= small else SCREEN_PIXELS_PER_INCH
-
-
 def show_pictures(
     pictures: Sequence[np.ndarray | None],
-    captions: Sequence[str],
+    captions: Sequence[str] | None,
     *,
     title: str,
     n_columns: int,
     width: float,
-    height: float = 1.0,
-    pixels_per_inch: int,
+    tallest: float = 1.0,
 ) -> Figure:
-    """Return a figure with pictures at most `width` wide and `height` times as high.
+    """Return a figure with pictures at most `width` wide and `tallest` times as high.
 
     Values are from 0 to 1; nothing is drawn where a picture is None. Small ones have sharp
     pixels, large ones are smoothed.
@@ -262,34 +203,30 @@ def show_pictures(
     sizes = []
     for picture in pictures:
         rows, columns = (1, 1) if picture is None else picture.shape[:2]
-        scale = 0 if picture is None else min(width / columns, height * width / rows)
-        sizes.append((max(columns * scale, 0.02), max(rows * scale, 0.02)))
-    look = {"title": title, "n_columns": n_columns, "pixels_per_inch": pixels_per_inch}
-    figure = make_panels(sizes, captions, **look)
+        scale = 0.02 if picture is None else min(width / columns, tallest * width / rows)
+        sizes.append((columns * scale, rows * scale))
+    look = {"n_columns": n_columns, "pixels_per_inch": resolution(pictures)}
+    figure = make_panels(sizes, captions, title=title, **look)
+    look = {"cmap": "gray", "vmin": 0, "vmax": 1, "aspect": "auto"}
     for axes, picture in zip(figure.axes, pictures, strict=True):
         if picture is None:
             axes.remove()
-        else:
-            draw_picture(axes, picture)
+            continue
+        room = axes.get_position().width * figure.bbox.width
+        kind = "nearest" if picture.shape[1] <= room else "hanning"
+        axes.imshow(picture, interpolation=kind, **look)
     return figure
 
 
-@style()
-def draw_picture(axes: Axes, picture: np.ndarray) -> None:
-    """Draw one image, values from 0 to 1: small ones with sharp pixels, large ones smoothed."""
-    room = axes.get_position().width * axes.figure.bbox.width
-    kind = "nearest" if picture.shape[1] <= room else "hanning"
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation=kind)
+def resolution(pictures: Sequence[np.ndarray | None]) -> int:
+    """Return the pixels stored an inch: fewer for large images, whose files are large."""
+    sides = [side for picture in pictures if picture is not None for side in picture.shape]
+    return PIXELS_PER_INCH if max(sides) <= _SMALL else SCREEN_PIXELS_PER_INCH
 
 
 @style()
 def draw_matrix(
-    axes: Axes,
-    matrix: np.ndarray,
-    scale: Normalize,
-    color_map: str = _DIVERGING,
-    *,
-    annotate: bool = False,
+    axes: Axes, matrix: np.ndarray, scale: Normalize, color_map: Any, annotate: bool = True
 ) -> None:
     """Draw one matrix, its cells as sharp squares, with numbers in them if asked for."""
     look = {"aspect": "auto", "interpolation": "nearest"}
@@ -298,18 +235,6 @@ def draw_matrix(
         color = readable_color(drawn.cmap(drawn.norm(value))[:3])
         words = {"ha": "center", "va": "center_baseline", "fontsize": _SIZE}
         axes.text(column, row, format_number(value), color=color, **words)
-
-
-@style()
-def draw_box(axes: Axes, box: tuple[int, int, int, int], *, color: str) -> None:
-    """Frame pixels (first_row, first_column, n_rows, n_columns); what lies outside is cut."""
-    right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
-    row, column, n_rows, n_columns = box
-    left, top = max(column - 0.5, -0.5), max(row - 0.5, -0.5)
-    width = min(column + n_columns - 0.5, right) - left
-    height = min(row + n_rows - 0.5, bottom) - top
-    look = {"fill": False, "edgecolor": color, "linewidth": 2.25, "zorder": 3}
-    axes.add_patch(Rectangle((left, top), width, height, clip_on=False, **look))
 
 
 # --- images -------------------------------------------------------------------------------
@@ -331,12 +256,6 @@ def show_images(
         Each of shape (height, width) or (height, width, channels), tensors of shape
         (channels, height, width); sizes may differ. Bytes, or numbers from 0 to 1. A
         single image is drawn alone.
-    captions : sequence of str, optional
-        One an image.
-    title : str
-        Says what to see.
-    n_columns : int, optional
-        Images in a row; chosen by their number and size when not given.
     value_range : (float, float) or "each", optional
         The values drawn as black and as white, the same for all images; with ``"each"``,
         every image's own smallest and largest.
@@ -346,19 +265,14 @@ def show_images(
     >>> show_images(np.zeros((2, 8, 8, 3), np.uint8), ["one", "two"], title="Two images")
     <Figure: 'Two images', 2 axes>
     """
-    pictures = [
-        as_image(item, value_range=value_range, name=f"image {i}")
-        for i, item in enumerate(as_images(images))
-    ]
-    captions = check_captions(captions, len(pictures))
-    pixels_per_inch = resolution(pictures)
-    most, max_width = 4, 4.0 if len(pictures) == 1 else 3.0
-    if pixels_per_inch == PIXELS_PER_INCH:
-        most, max_width = 10, 1.5
-    n_columns = choose_columns(captions, n_columns, most=most, max_width=max_width)
-    width = min(max_width, panel_width(n_columns))
-    look = {"width": width, "height": 1.25, "pixels_per_inch": pixels_per_inch}
-    return show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
+    pictures = [as_image(item, value_range) for item in as_images(images)]
+    most, width = 10, 1.5
+    if resolution(pictures) == SCREEN_PIXELS_PER_INCH:
+        most, width = 4, 4.0 if len(pictures) == 1 else 3.0
+    n_columns = choose_columns(len(pictures), n_columns, most=most)
+    width = min(width, panel_width(n_columns))
+    look = {"n_columns": n_columns, "width": width, "tallest": 1.25}
+    return show_pictures(pictures, captions, title=title, **look)
 
 
 def show_augmentations(
@@ -372,8 +286,6 @@ def show_augmentations(
         The original: array, Tensor or PIL image, as `show_images` takes them.
     samples : mapping of str to sequence of images
         For each transform, by name, what it made of the image: as many for each.
-    title : str
-        Says what to see.
 
     Examples
     --------
@@ -381,21 +293,52 @@ def show_augmentations(
     >>> show_augmentations(zeros((8, 8)), {"noise": [zeros((8, 8))] * 3}, title="Noise")
     <Figure: 'Noise', 4 axes>
     """
-    counts = {name: len(items) for name, items in samples.items()}
-    if len(set(counts.values())) != 1:
-        msg = f"Every transform must have the same number of samples, got {counts}."
-        raise ShapeError(msg)
     pictures, captions = [], []
     for name, items in samples.items():
-        pictures += [as_image(item, name=name) for item in (image, *items)]
+        pictures += [as_image(item) for item in (image, *items)]
         captions += ["original", name, *[""] * (len(items) - 1)]
     n_columns = len(pictures) // len(samples)
-    width = min(1.6, panel_width(n_columns))
-    look = {"width": width, "pixels_per_inch": resolution(pictures)}
-    return show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
+    look = {"n_columns": n_columns, "width": min(1.6, panel_width(n_columns))}
+    return show_pictures(pictures, captions, title=title, **look)
 
 
 # --- numbers as colors --------------------------------------------------------------------
+
+
+def show_colors(
+    arrays: Sequence[np.ndarray],
+    sizes: Sequence[tuple[float, float]],
+    captions: Sequence[str] | None,
+    scale: Normalize,
+    color_map: Any,
+    bar_label: str | None = None,
+    *,
+    annotate: bool = False,
+    **look: Any,
+) -> Figure:
+    """Return a figure of matrices on one scale, with a color bar unless its label is None."""
+    has_bar = bar_label is not None
+    figure = make_panels(sizes, captions, color_bar=has_bar, **look)
+    for axes, array in zip(figure.axes, arrays, strict=True):
+        draw_matrix(axes, array, scale, color_map, annotate)
+    if has_bar:
+        _add_color_bar(figure, scale, color_map, bar_label)
+    return figure
+
+
+@style()
+def _add_color_bar(figure: Figure, scale: Normalize, color_map: str, label: str) -> None:
+    """Draw a color bar in the room kept for it at the right of the panels."""
+    boxes = [axes.get_position() for axes in figure.axes]
+    width, height = figure.get_size_inches()
+    top = max(box.y1 for box in boxes)
+    bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
+    left = max(box.x1 for box in boxes) + 0.12 / width
+    axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
+    bar = figure.colorbar(ScalarMappable(scale, color_map), cax=axes)
+    bar.outline.set_visible(False)
+    bar.set_label(label)
+    axes.grid(visible=False)
 
 
 def show_matrix(
@@ -414,10 +357,6 @@ def show_matrix(
     matrices : array or Tensor of shape (n_rows, n_columns), or a sequence of such
         For instance kernels, or a small picture and its response. Sizes may differ; a cell is
         then as large in every panel.
-    captions : sequence of str, optional
-        One a matrix.
-    title : str
-        Says what to see.
     annotate : bool, default=False
         Write each number into its cell, instead of a color bar.
 
@@ -428,49 +367,24 @@ def show_matrix(
     """
     matrices = [matrices] if np.ndim(matrices[0]) == 1 else matrices
     arrays = [as_array(item, name="a matrix", n_axes=2).astype(float) for item in matrices]
-    captions = check_captions(captions, len(arrays))
     low, high = min(map(np.min, arrays)), max(map(np.max, arrays))
     color_map = "viridis"
     if low < 0:
         high = max(-low, high)
-        low, color_map = -high, _DIVERGING
+        low, color_map = -high, DIVERGING
     scale = Normalize(low, high if low < high else low + 1)
-    n_columns, cell = _cell_size(arrays, captions, annotate)
+    n_columns = min(len(arrays), 4)
+    if annotate:
+        numbers = {format_number(value) for array in arrays for value in array.flat}
+        cell = max(_CELL, 0.12 + max(text_width(number, size=_SIZE) for number in numbers))
+    else:
+        widest = [max(array.shape[1] for array in arrays[i::4]) for i in range(n_columns)]
+        room = panel_width(n_columns, color_bar=True) * n_columns
+        cell = min(room / sum(widest), 3.2 / max(map(len, arrays)), _LARGEST_CELL)
     sizes = [(array.shape[1] * cell, array.shape[0] * cell) for array in arrays]
-    look = {"n_columns": n_columns, "color_bar": not annotate}
-    figure = make_panels(sizes, captions, title=title, **look)
-    for axes, array in zip(figure.axes, arrays, strict=True):
-        draw_matrix(axes, array, scale, color_map, annotate=annotate)
-    if not annotate:
-        add_color_bar(figure, scale, color_map)
-    return figure
-
-
-def _cell_size(
-    arrays: list[np.ndarray], captions: list[str], annotate: bool, at_most: int = 9
-) -> tuple[int, float]:
-    """Return panels in a row, and the inches of every cell, large enough for its number."""
-    widest = max(max(array.shape) for array in arrays)
-    tallest = max(array.shape[0] for array in arrays)
-    most = 4 if annotate or widest > 40 else 6
-    columns = min(at_most, choose_columns(captions, most=most, max_width=2.4))
-    columns_wide = sum(
-        max(array.shape[1] for array in arrays[start::columns]) for start in range(columns)
-    )
-    room = panel_width(columns, color_bar=not annotate) * columns
-    if not annotate:
-        return columns, min(room / columns_wide, 3.2 / tallest, _LARGEST_CELL)
-    numbers = {format_number(value) for array in arrays for value in array.flat}
-    needed = max(_CELL, 0.12 + max(text_width(number, size=_SIZE) for number in numbers))
-    if needed <= min(room / columns_wide, 1.0):
-        return columns, needed
-    if columns > 1:
-        return _cell_size(arrays, captions, annotate, columns - 1)
-    msg = (
-        f"Numbers {needed:.2f} inches wide have no room in {columns_wide} cells on one row of "
-        "the page. Leave out annotate=True, or cut the matrix."
-    )
-    raise SettingsError(msg)
+    look = {"title": title, "n_columns": n_columns, "annotate": annotate}
+    bar_label = None if annotate else ""
+    return show_colors(arrays, sizes, captions, scale, color_map, bar_label, **look)
 
 
 def show_weights(
@@ -488,12 +402,6 @@ def show_weights(
 (n_filters, channels, height, width)
         With one channel, zero is white, positive red and negative blue. With three, zero is
         mid-gray and each channel is drawn in its own color.
-    captions : sequence of str, optional
-        One a filter.
-    title : str
-        Says what to see.
-    n_columns : int, optional
-        Filters in a row.
 
     Examples
     --------
@@ -506,29 +414,20 @@ def show_weights(
     if filters.ndim != 4 or filters.shape[1] not in (1, 3):
         msg = (
             "weights must have shape (n_filters, height, width) or (n_filters, 1 or 3, height, "
-            f"width), got {filters.shape}. Reshape the rows of a linear layer to the image's "
-            "shape; draw filters with more channels one channel at a time: weights[:, 0]."
+            f"width), got {filters.shape}. Draw filters with more channels one channel at a "
+            "time: weights[:, 0]."
         )
         raise ShapeError(msg)
-    in_color, (n_rows, n_cells) = filters.shape[1] == 3, filters.shape[2:]
-    captions = check_captions(captions, len(filters))
     limit = float(np.abs(filters).max()) or 1.0
-    most = 10 if max(n_rows, n_cells) > 3 else 12
-    n_columns = choose_columns(captions, n_columns, most=most, max_width=1.2)
-    width = min(1.2, panel_width(n_columns, color_bar=not in_color))
-    sizes = [(width, width * n_rows / n_cells)] * len(filters)
-    look = {"n_columns": n_columns, "color_bar": not in_color}
-    figure = make_panels(sizes, captions, title=title, **look)
+    n_columns = choose_columns(len(filters), n_columns, most=10)
+    look = {"title": title, "n_columns": n_columns}
+    if filters.shape[1] == 3:
+        pictures = (0.5 + np.moveaxis(filters, 1, 3) / (2 * limit)).clip(0, 1)
+        look["width"] = min(1.2, panel_width(n_columns))
+        return show_pictures(pictures, captions, **look)
+    sizes = fit_panels(filters[:, 0], 1.2, n_columns, color_bar=True)
     scale = Normalize(-limit, limit)
-    for axes, template in zip(figure.axes, filters, strict=True):
-        if in_color:
-            colors = np.moveaxis(template, 0, 2)
-            draw_picture(axes, (0.5 + colors / (2 * limit)).clip(0, 1))
-        else:
-            draw_matrix(axes, template[0], scale)
-    if not in_color:
-        add_color_bar(figure, scale, _DIVERGING, "weight")
-    return figure
+    return show_colors(filters[:, 0], sizes, captions, scale, DIVERGING, "weight", **look)
 
 
 @style()
@@ -541,10 +440,8 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
     Parameters
     ----------
     maps : mapping of str to array or Tensor
-        For each layer what it answers to one image, of shape (channels, height, width) or
-        (1, channels, height, width).
-    title : str
-        Says what to see.
+        For each layer what it answers to one image, of shape (channels, height, width), or
+        (n_images, channels, height, width), where the first is drawn.
     n_maps : int, default=16
         The first so many channels of each layer are drawn.
 
@@ -556,27 +453,20 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
     """
     grids, captions = [], []
     for name, layer in maps.items():
-        array = as_array(layer, name=f"layer {name!r}").astype(float)
-        array = array[0] if array.ndim == 4 and len(array) == 1 else array
-        if array.ndim != 3:
-            msg = (
-                "The maps of a layer must have shape (channels, height, width), for one image; "
-                f"layer {name!r} has {array.shape}. Take one image: maps[0]."
-            )
-            raise ShapeError(msg)
+        layer = layer[0] if np.ndim(layer) == 4 else layer
+        array = as_array(layer, name=f"layer {name!r}", n_axes=3).astype(float)
         n_channels, height, width = array.shape
         which = f"{n_maps} of {n_channels}" if n_maps < n_channels else f"{n_channels}"
         captions.append(f"{name}: {which} maps, {height} x {width}")
         low, high = (f(array, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
         scaled = (array - low) / np.where(high > low, high - low, 1)
         grids.append(_tile(scaled[:n_maps]))
-    n_columns = choose_columns(captions, most=3, max_width=3.6)
-    width = min(3.6, panel_width(n_columns))
-    sizes = [(width, width * grid.shape[0] / grid.shape[1]) for grid in grids]
-    figure = make_panels(sizes, captions, title=title, n_columns=n_columns)
+    n_columns = min(len(grids), 3)
     colors = mpl.colormaps["viridis"].with_extremes(bad="white")
-    for axes, grid in zip(figure.axes, grids, strict=True):
-        draw_matrix(axes, grid, Normalize(0, 1), colors)
+    sizes = fit_panels(grids, 3.6, n_columns)
+    look = {"title": title, "n_columns": n_columns}
+    figure = show_colors(grids, sizes, captions, Normalize(0, 1), colors, **look)
+    for axes in figure.axes:
         axes.spines[:].set_visible(False)
     return figure
 
@@ -589,53 +479,7 @@ def _tile(maps: np.ndarray) -> np.ndarray:
     gap = max(1, round(0.04 * times * max(height, width)))
     n_columns = int(np.ceil(np.sqrt(n_maps)))
     n_rows = -(-n_maps // n_columns)
-    cells = np.full((n_rows * n_columns, *(n + gap for n in maps.shape[1:])), np.nan)
-    cells[:n_maps, : maps.shape[1], : maps.shape[2]] = maps
+    space = ((0, n_rows * n_columns - n_maps), (0, gap), (0, gap))
+    cells = np.pad(maps, space, constant_values=np.nan)
     rows = cells.reshape(n_rows, n_columns, *cells.shape[1:]).swapaxes(1, 2)
     return rows.reshape(n_rows * cells.shape[1], -1)[:-gap, :-gap]
-
-
-def draw_window(
-    image: Any, kernel: Any, response: Any, *, row: int, column: int, title: str
-) -> Figure:
-    """Return a diagram of one window: picture, kernel, and the response pixel they give.
-
-    Under the panels stands the dot product, term by term.
-
-    Parameters
-    ----------
-    image, kernel : array or Tensor of shape (n_rows, n_columns)
-        The picture is 12 pixels wide or less.
-    response : array or Tensor of shape (response_height, response_width)
-        Of a convolution without padding.
-    row, column : int
-        The pixel of the response to explain.
-    title : str
-        Says what to see.
-    """
-    given = {"picture": image, "kernel": kernel, "response": response}
-    arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}
-    picture, weights, answers = arrays.values()
-    (n_rows, n_columns), (height, width) = weights.shape, picture.shape
-    if answers.shape != (expected := (height - n_rows + 1, width - n_columns + 1)):
-        msg = (
-            f"A {weights.shape} kernel on a {picture.shape} picture without padding gives a "
-            f"response of shape {expected}, got {answers.shape}. Draw the padded picture."
-        )
-        raise ShapeError(msg)
-    window = picture[row : row + n_rows, column : column + n_columns]
-    numbers = zip(
-        *(map(format_number, part.flat) for part in (window, weights)), strict=True
-    )
-    terms = " + ".join(f"{p}·{w if w[0].isdigit() else f'({w})'}" for p, w in numbers)
-    text = f"window · kernel = {terms} = {format_number(answers[row, column])}"
-    sizes = [(a.shape[1] * 0.42, a.shape[0] * 0.42) for a in arrays.values()]
-    captions = [f"{name}, {a.shape[0]} x {a.shape[1]}" for name, a in arrays.items()]
-    footer = wrap_text(text, 6.5, size=FONT_SIZES["label"])
-    figure = make_panels(sizes, captions, title=title, n_columns=3, footer=footer)
-    boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
-    for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
-        limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
-        draw_matrix(axes, array, Normalize(-limit, limit), annotate=True)
-        draw_box(axes, box, color=COLORS["black"])
-    return figure

@@ -1,4 +1,4 @@
-"""Numbers as lines, bars and points: curves, histories, bars, confusions, runs, trade-offs."""
+"""Numbers as lines, bars and points: curves, bars, confusions, runs, trade-offs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,17 +15,15 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
-from coursekit.errors import ShapeError
 from coursekit.figures.base import (
-    COLORS,
     FONT_SIZES,
     PAGE_WIDTH,
+    PALETTE,
     Figure,
     as_array,
     color_cycle,
     format_number,
     readable_color,
-    same_length,
     style,
     text_height,
     text_width,
@@ -40,7 +38,7 @@ _FEW = 15  # points: up to here each is marked
 _CLASS_WIDTH = 1.8  # inches for the name of a class
 _MOST_NUMBERS = 20  # classes: beyond it numbers in the cells are not legible
 _MARKERS = "os^Dv"
-_DARK = "#222222"
+_DARK, _GRAY = "#222222", "#9A9A9A"
 _PLAIN = FuncFormatter(lambda value, _: format_number(value))
 
 
@@ -64,13 +62,8 @@ def plot_curves(
     ----------
     curves : mapping of str to array-like
         Each ``y``, or ``(x, y)``. Without ``x``, points are numbered from 0.
-    title : str
-        Says what to see.
     x_label, y_label : str
         Names of the axes, with units.
-    x_ticks : sequence of float, optional
-        Where to put the ticks; whole numbers when every ``x`` is one.
-    y_limits : (float, float), optional
     log : {"", "x", "y", "xy"}, default=""
         The axes with a logarithmic scale.
 
@@ -82,16 +75,13 @@ def plot_curves(
     >>> figure.axes[0].lines[0].get_ydata().tolist()
     [0.0, 1.0, 4.0]
     """
-    read = {str(name): _read_curve(name, curve) for name, curve in curves.items()}
-    names = [wrap_text(name, _NAME_WIDTH, size=_SIZE) for name in read]
+    names = [wrap_text(name, _NAME_WIDTH, size=_SIZE) for name in curves]
     n_lines = sum(name.count("\n") + 1 for name in names)
     height = max(_HEIGHT, 1.2 + n_lines * 1.1 * text_height(_SIZE))
     figure = Figure(height=height, title=title)
     axes = figure.subplots()
-    _draw_curves(axes, read, color_cycle(len(read)), log)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
+    _draw_curves(axes, curves, log)
+    axes.set(xlabel=x_label, ylabel=y_label, ylim=y_limits)
     if x_ticks is not None:
         axes.set_xticks(list(x_ticks))
         axes.xaxis.set_major_formatter(_PLAIN)
@@ -108,49 +98,40 @@ def plot_history(history: Any, *, title: str) -> Figure:
     history : History
         Its ``to_frame()`` has one row an epoch and the columns ``epoch`` and ``loss``, and
         where measured ``val_loss``, ``accuracy`` and ``val_accuracy``.
-    title : str
     """
-    frame = history.to_frame()
-    colors = {"training": COLORS["blue"], "validation": COLORS["vermilion"]}
-    panels = {}
-    for name in ("loss", "accuracy"):
-        curves = {}
-        for label, column in zip(colors, (name, f"val_{name}"), strict=True):
-            if column in frame and frame[column].notna().any():
-                measured = frame[frame[column].notna()]
-                curves[label] = _read_curve(label, (measured["epoch"], measured[column]))
-        panels |= {name: curves} if curves else {}
-    if not panels:
-        msg = f"history must hold at least one finished epoch with a loss, got {len(frame)} rows."
-        raise ShapeError(msg)
+    frame = history.to_frame().dropna(axis="columns", how="all")
+    names = [name for name in ("loss", "accuracy") if name in frame]
     height = _HEIGHT - 0.4
     figure = Figure(height=height, title=title)
-    row = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (name, curves) in zip(row, panels.items(), strict=True):
-        _draw_curves(axes, curves, [colors[key] for key in curves], log="")
+    row = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(row, names, strict=True):
+        curves = {}
+        for label, column in {"training": name, "validation": f"val_{name}"}.items():
+            if column in frame:
+                measured = frame[["epoch", column]].dropna()
+                curves[label] = (measured["epoch"], measured[column])
+        _draw_curves(axes, curves, log="")
         axes.set(xlabel="epoch", ylabel=name if name == "loss" else f"{name} (share)")
         name_curves(axes, height=height - figure.title_height - 0.6)
     return figure
 
 
 def _read_curve(name: str, curve: Any) -> tuple[np.ndarray, np.ndarray]:
-    parts = curve if isinstance(curve, tuple) and np.ndim(curve[0]) == 1 else (curve,)
-    arrays = [as_array(p, name=f"curve {name!r}", n_axes=1).astype(float) for p in parts]
-    if len(arrays) == 1:
-        arrays = [np.arange(len(arrays[0]), dtype=float), *arrays]
-    same_length([len(array) for array in arrays], f"x and y of curve {name!r}")
-    return tuple(arrays)
+    x, y = curve if isinstance(curve, tuple) else (range(len(curve)), curve)
+    x, y = (as_array(a, name=f"curve {name!r}", n_axes=1).astype(float) for a in (x, y))
+    return x, y
 
 
-def _draw_curves(axes: Axes, curves: Mapping, colors: Sequence[str], log: str) -> None:
+def _draw_curves(axes: Axes, curves: Mapping[str, Any], log: str) -> None:
     axes.margins(x=0.02)
-    for place, (name, (x, y)) in enumerate(curves.items()):
-        color = colors[place]
-        marker = "o" if len(x) <= _FEW else ""
-        dashes = _DASHES[colors[:place].count(color) % len(_DASHES)]
-        axes.plot(x, y, dashes, color=color, label=name, marker=marker)
+    for place, (name, curve) in enumerate(curves.items()):
+        x, y = _read_curve(name, curve)
+        dashes = _DASHES[place // len(PALETTE) % len(_DASHES)]
+        look = {"color": color_cycle(place + 1)[place], "marker": "o" * (len(x) <= _FEW)}
+        axes.plot(x, y, dashes, label=name, **look)
     set_log(axes, log)
-    if "x" not in log and all((x == x.round()).all() for x, _ in curves.values()):
+    places = np.concatenate([line.get_xdata() for line in axes.lines])
+    if "x" not in log and (places == places.round()).all():
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -187,13 +168,11 @@ def name_curves(axes: Axes, *, height: float) -> None:
 
 
 def _spread(wanted: list[float], room: list[float]) -> list[float]:
-    """Return places near `wanted`, in its order, that leave each its `room`."""
-    places = []
-    low = min(0.0, 1 - sum(room))
+    """Return places from 0 to 1 near `wanted`, in its order, that leave each its `room`."""
+    places, low, high = [], 0.0, 1.0
     for place, size in zip(wanted, room, strict=True):
         places.append(max(place, low + size / 2))
         low = places[-1] + size / 2
-    high = max(1.0, min(low, sum(room)))
     for index in reversed(range(len(places))):
         places[index] = min(places[index], high - room[index] / 2)
         high = places[index] - room[index] / 2
@@ -221,16 +200,10 @@ def plot_bars(
     values : mapping of str to float, or to a mapping of str to float
         Bars by name, or groups of bars: ``{"MLP": {"shift 0": 0.91, "shift 1": 0.5}}`` has
         one group for ``"MLP"`` and one color for each shift.
-    title : str
-        Says what to see.
-    y_label : str
-        What the bars' height is, with its unit.
     spread : mapping like `values`, optional
         Half the length of the error bars.
     value_format : str, optional
-        How numbers are written, as in ``"{:.1%}"``.
-    y_limits : (float, float), optional
-        Ends of the vertical axis; by default bars start at 0.
+        How numbers are written, as in ``"{:.1%}"``; otherwise with three digits.
     log : bool, default=False
         Whether the vertical axis is logarithmic, which only positive values allow.
 
@@ -240,71 +213,36 @@ def plot_bars(
     >>> [float(bar.get_height()) for bar in bars.axes[0].patches]
     [0.91, 0.96]
     """
-    groups, names, heights = _read_bars(values)
-    errors = None if spread is None else _read_bars(spread)[2].T
+    is_grouped = all(isinstance(value, Mapping) for value in values.values())
+    groups = values if is_grouped else {"": values}
+    names = list(next(iter(groups.values())))
+    heights = np.array([[group[name] for name in names] for group in groups.values()])
+    spreads = spread if is_grouped or spread is None else {"": spread}
     width = min(PAGE_WIDTH, max(5.0, 1.2 + 0.75 * heights.size + 0.4 * len(groups)))
     figure = Figure(width=width, height=_HEIGHT, title=title)
     axes = figure.subplots()
-    one_group, n_bars = groups == [""], len(names)
-    value_format = value_format or _choose_format(heights)
-    colors = color_cycle(1) * n_bars if len(groups) == 1 else color_cycle(n_bars)
-    slot = 0.8 if len(groups) == 1 else 0.8 / n_bars
+    write = format_number if value_format is None else value_format.format
+    colors = color_cycle(len(names)) if is_grouped else [PALETTE["blue"]] * len(names)
+    slot = 0.8 / len(names) if is_grouped else 0.8
     for column, name in enumerate(names):
-        offset = column if len(groups) == 1 else (column - (n_bars - 1) / 2) * slot
+        offset = (column - (len(names) - 1) / 2) * slot if is_grouped else column
         look = {"width": 0.92 * slot, "color": colors[column], "label": name}
-        if errors is not None:
-            look |= {"yerr": errors[column], "error_kw": {"ecolor": _DARK, "capsize": 3}}
+        if spreads is not None:
+            errors = [spreads[group][name] for group in groups]
+            look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
         drawn = axes.bar(np.arange(len(groups)) + offset, heights[:, column], **look)
-        texts = [value_format.format(height) for height in heights[:, column]]
-        texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
-        axes.bar_label(drawn, texts, padding=2, fontsize=_SIZE)
-    _name_bars(axes, names if one_group else groups, width - (1.0 if one_group else 2.6))
+        axes.bar_label(drawn, map(write, heights[:, column]), padding=2, fontsize=_SIZE)
+    _name_bars(axes, list(groups) if is_grouped else names, width - 1 - 1.6 * is_grouped)
     axes.set_ylabel(y_label)
     axes.grid(visible=False, axis="x")
     axes.margins(y=0.14)
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(_PLAIN)
+        set_log(axes, "y")
         axes.set_ylim(heights.min() / 5, heights.max() * 5)
-    if np.abs(heights).max() >= 1e4:
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-    if heights.min() < 0:
-        axes.axhline(0, color="#555555", linewidth=0.8)
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
-    if not one_group:
+    axes.set_ylim(y_limits)
+    if is_grouped:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
-
-
-def _read_bars(values: Mapping[str, Any]) -> tuple[list[str], list[str], np.ndarray]:
-    """Return groups, bars and their numbers; plain bars are one group without a name."""
-    is_grouped = all(isinstance(value, Mapping) for value in values.values())
-    grouped = dict(values) if is_grouped else {"": values}
-    bars = {name: list(group) for name, group in grouped.items()}
-    names = next(iter(bars.values()), [])
-    if not names or any(own != names for own in bars.values()):
-        msg = f"Every group must have the same bars in the same order, got {bars}."
-        raise ShapeError(msg)
-    rows = [[float(value) for value in group.values()] for group in grouped.values()]
-    heights = as_array(rows, name="values", n_axes=2)
-    return [*map(str, bars)], [*map(str, names)], heights
-
-
-def _choose_format(heights: np.ndarray) -> str:
-    """Write whole numbers in full, others with as many decimals as the largest needs.
-
-    Values of very different size have three digits each.
-    """
-    largest = np.abs(heights).max()
-    if (heights == heights.round()).all():
-        return "{:,.0f}"
-    if np.abs(heights[heights != 0]).min() < largest / 100:
-        return "{:.3g}" if largest < 1000 else "{:,.3f}"
-    if largest >= 1000:
-        return "{:,.0f}"
-    n_decimals = 2 - int(np.floor(np.log10(largest)))
-    return f"{{:,.{max(n_decimals, 0)}f}}" if n_decimals < 7 else "{:.2e}"
 
 
 def _name_bars(axes: Axes, names: list[str], width: float) -> None:
@@ -330,13 +268,10 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
         the row, so that rare classes can be read too; cells that are zero stay empty.
     class_names : sequence of str
         In the order of the rows.
-    title : str
     """
     counts = as_array(matrix, name="matrix", n_axes=2).astype(float)
-    names = [str(name) for name in class_names]
-    same_length([*counts.shape, len(names)], "Rows, columns and class names")
     size = min(5.6, max(2.0, 0.45 * len(counts)))
-    widths = [text_width(name, size=_SIZE) for name in names]
+    widths = [text_width(name, size=_SIZE) for name in class_names]
     longest = min(max(widths), _CLASS_WIDTH)
     width = min(PAGE_WIDTH, size + longest + 1.6)
     figure = Figure(width=width, height=size + longest + 0.9, title=title)
@@ -344,14 +279,16 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=0 if max(widths) < 0.3 else 90)
-    axes.set_yticks(range(len(names)), labels)
+    labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in class_names]
+    axes.set_xticks(
+        range(len(class_names)), labels, rotation=0 if max(widths) < 0.3 else 90
+    )
+    axes.set_yticks(range(len(class_names)), labels)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for (row, column), count in np.ndenumerate(counts):
-        if count and len(names) <= _MOST_NUMBERS:
+        if count and len(class_names) <= _MOST_NUMBERS:
             color = readable_color(drawn.cmap(shares[row, column])[:3])
             words = {"ha": "center", "va": "center", "color": color, "size": _SIZE}
             axes.text(column, row, format_number(count), **words)
@@ -378,9 +315,7 @@ def plot_strategies(
     ----------
     runs : mapping of str to sequence of float
         For each strategy the accuracy of each run, from 0 to 1, with the seeds in the same
-        order.
-    title, y_limits
-        As for `plot_bars`.
+        order; two or more.
 
     Examples
     --------
@@ -388,23 +323,21 @@ def plot_strategies(
     >>> [float(text.get_text().rstrip("%")) for text in figure.axes[0].texts]
     [55.0, 70.0]
     """
-    same_length([len(own) for own in runs.values()], "The runs of all strategies")
-    table = as_array([list(own) for own in runs.values()], name="accuracies", n_axes=2)
+    table = as_array(list(runs.values()), name="accuracies", n_axes=2)
     width = min(PAGE_WIDTH, max(5.0, 1.4 + 1.35 * len(runs)))
     figure = Figure(width=width, height=4.0, title=title)
     axes = figure.subplots()
     places, means = np.arange(len(table)), table.mean(axis=1)
     beside = places + 0.24  # of the points, for the error bars
     for own in table.T:
-        axes.plot(places, own, color="#9A9A9A", linewidth=0.8, alpha=0.7, zorder=1)
+        axes.plot(places, own, color=_GRAY, linewidth=0.8, alpha=0.7, zorder=1)
     for place, color in enumerate(color_cycle(len(table))):
         at = np.full(table.shape[1], place)
         axes.plot(at, table[place], "o", color=color, markersize=6, alpha=0.75)
     thick = {"color": _DARK, "linewidth": 2.5, "zorder": 3}
     axes.hlines(means, places - 0.16, places + 0.16, **thick)
-    if table.shape[1] > 1:
-        bars = {"fmt": "none", "ecolor": _DARK, "elinewidth": 1.2, "capsize": 3}
-        axes.errorbar(beside, means, yerr=table.std(axis=1, ddof=1), **bars)
+    bars = {"fmt": "none", "ecolor": _DARK, "elinewidth": 1.2, "capsize": 3}
+    axes.errorbar(beside, means, yerr=table.std(axis=1, ddof=1), **bars)
     for place, mean in zip(beside, means, strict=True):
         words = {"textcoords": "offset points", "va": "center", "size": _SIZE}
         axes.annotate(f"{mean:.1%}", (place, mean), xytext=(7, 0), **words)
@@ -414,9 +347,7 @@ def plot_strategies(
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="%"))
-    axes.set_ylabel("test accuracy")
-    if y_limits is not None:
-        axes.set_ylim(y_limits)
+    axes.set(ylabel="test accuracy", ylim=y_limits)
     return figure
 
 
@@ -435,12 +366,8 @@ def plot_trade_off(
     Parameters
     ----------
     series : mapping of str to tuple
-        Each ``(x, y)`` or ``(x, y, names)``: for instance the recall and the queries per
-        second of an index for several settings, and what to write at each point, an empty
-        name for nothing. A method without a setting is a single point.
-    title, x_label, y_label, log
-        As for `plot_curves`.
-    x_limits : (float, float), optional
+        Each ``(x, y)`` or ``(x, y, names)``: for instance recall and queries per second of an
+        index for several settings, and what to write at each point.
 
     Examples
     --------
@@ -466,9 +393,7 @@ def plot_trade_off(
                 place_of = {"xytext": (up, up), "textcoords": "offset points"}
                 axes.annotate(str(words), (x, y), **place_of, **look)
     axes.margins(x=0.06, y=0.14)
-    axes.set(xlabel=x_label, ylabel=y_label)
-    if x_limits is not None:
-        axes.set_xlim(x_limits)
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=x_limits)
     for name in log:
         axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.category import StrCategoryLocator
 from matplotlib.collections import Collection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyArrowPatch, Patch
+from matplotlib.patches import Patch
 from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FixedLocator
 
@@ -35,17 +34,9 @@ _LEVELS = 1000  # of the brightness or color scale
 def describe_figure(figure: Figure) -> dict[str, Any]:
     """Return what a figure shows: its words, and the numbers that are drawn.
 
-    Parameters
-    ----------
-    figure : Figure
-        Any matplotlib figure, already drawn once where its layout depends on drawing.
-
-    Returns
-    -------
-    dict
-        JSON: the title, and for each axes its words, limits, chosen ticks, lines, bars,
-        points and images. Numbers have 6 significant digits. Images are described by the
-        mean color of each cell of a coarse grid, in thousandths of the scale.
+    Words, limits, chosen ticks, lines, bars, points and images of each axes of a figure that
+    was drawn before. Numbers have 6 significant digits; an image is the mean colors of the
+    cells of a coarse grid, in thousandths of the scale.
 
     Examples
     --------
@@ -55,48 +46,41 @@ def describe_figure(figure: Figure) -> dict[str, Any]:
     [{'name': 'twice', 'color': '#1f77b4', 'x': '0 1', 'y': '2 4'}]
     """
     every = [*figure.axes, *(child for axes in figure.axes for child in axes.child_axes)]
-    every = [axes for axes in every if isinstance(axes, Axes) and axes.get_visible()]
-    n_planes = sum(_n_channels(image) for axes in every for image in axes.images)
-    side = int(np.sqrt(_IMAGE_CELLS / max(n_planes, 1)))
-    side = min(max(side, 3), _LARGEST_GRID)
+    shapes = [image.get_array().shape for axes in every for image in axes.images]
+    n_planes = sum(shape[2] if len(shape) == 3 else 1 for shape in shapes)
+    side = min(max(int(np.sqrt(_IMAGE_CELLS / max(n_planes, 1))), 3), _LARGEST_GRID)
     notes = [text for text in figure.texts if text is not figure._suptitle]
     return {"version": _VERSION, "title": _plain(figure.get_suptitle())} | _filled(
         notes=_listed(text.get_text() for text in notes),
         legend=_legend_words(figure.legends),
-        axes=[_describe_axes(axes, side=side) for axes in every],
+        axes=[_describe_axes(axes, side) for axes in every],
     )
 
 
-def _describe_axes(axes: Axes, *, side: int) -> dict[str, Any]:
-    titles = [_plain(axes.get_title(loc)) for loc in ("left", "center", "right")]
-    labels = {"x_label": _plain(axes.get_xlabel()), "y_label": _plain(axes.get_ylabel())}
-    words = {"title": " | ".join(filter(None, titles)), **labels}
+def _describe_axes(axes: Axes, side: int) -> dict[str, Any]:
+    words = {"title": _plain(axes.get_title("left") or axes.get_title())}
     extents = [[*image.get_extent()] for image in axes.images]
     is_panel = [*axes.get_xlim(), *axes.get_ylim()] in extents  # the picture fills it
-    limits = {
-        "x_limits": "" if is_panel else _numbers(axes.get_xlim()),
-        "y_limits": "" if is_panel else _numbers(axes.get_ylim()),
-        "x_scale": "" if axes.get_xscale() == "linear" else axes.get_xscale(),
-        "y_scale": "" if axes.get_yscale() == "linear" else axes.get_yscale(),
-    }
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        words[f"{name}_label"] = _plain(axis.get_label_text())
+        words[f"{name}_limits"] = "" if is_panel else _numbers(axis.get_view_interval())
+        words[f"{name}_scale"] = axis.get_scale().replace("linear", "")
+        words[f"{name}_ticks"] = _chosen_ticks(axis)
     if getattr(axes, "_colorbar", None) is not None:  # its colors say nothing of the data
-        return _filled(kind="color bar", **words, **limits)
+        return _filled(kind="color bar", **words)
     bars = [box for box in axes.containers if isinstance(box, BarContainer)]
     in_bars = {patch for box in bars for patch in box.patches}
     legend = axes.get_legend()
     return _filled(
         **words,
-        **limits,
-        x_ticks=_chosen_ticks(axes.xaxis),
-        y_ticks=_chosen_ticks(axes.yaxis),
         legend=_legend_words([legend] if legend else []),
-        lines=[_describe_line(line) for line in _visible(axes.lines)],
+        lines=[_describe_line(line) for line in axes.lines],
         bars=[_describe_bars(box) for box in bars],
-        patches=[_describe_patch(p) for p in _visible(axes.patches) if p not in in_bars],
-        points=[_describe_collection(item) for item in _visible(axes.collections)],
-        images=[_describe_image(image, side=side) for image in _visible(axes.images)],
-        texts=_listed(text.get_text() for text in _visible(axes.texts)),
-        texts_at=_numbers([n for text in _visible(axes.texts) for n in _place(text, axes)]),
+        patches=[_describe_patch(p) for p in axes.patches if p not in in_bars],
+        points=[_describe_collection(item) for item in axes.collections],
+        images=[_describe_image(image, side) for image in axes.images],
+        texts=_listed(text.get_text() for text in axes.texts),
+        texts_at=_numbers([n for text in axes.texts for n in _place(text, axes)]),
     )
 
 
@@ -107,55 +91,40 @@ def _describe_line(line: Line2D) -> dict[str, Any]:
 
 
 def _describe_bars(box: BarContainer) -> dict[str, Any]:
-    is_upright = box.orientation != "horizontal"
-    boxes = np.array([[*p.get_xy(), p.get_width(), p.get_height()] for p in box.patches])
-    boxes = boxes.reshape(-1, 4) if is_upright else boxes.reshape(-1, 4)[:, [1, 0, 3, 2]]
-    left, base, width, height = boxes.T
-    colors = list(dict.fromkeys(to_hex(patch.get_facecolor()) for patch in box.patches))
     return _filled(
         name=_name(box.get_label()),
-        color=" ".join(colors),
-        direction="" if is_upright else "horizontal",
-        at=_numbers(left + width / 2),
-        base=_numbers(base) if base.any() else "",
-        heights=_numbers(height),
+        color=to_hex(box.patches[0].get_facecolor()),
+        at=_numbers(bar.get_x() + bar.get_width() / 2 for bar in box.patches),
+        heights=_numbers(bar.get_height() for bar in box.patches),
     )
 
 
 def _describe_patch(patch: Patch) -> dict[str, Any]:
-    kind = type(patch).__name__
-    if isinstance(patch, FancyArrowPatch):  # its outline depends on the resolution
-        return {"kind": kind}
     path = patch.get_path().transformed(patch.get_patch_transform())
-    return {"kind": kind, "box": _numbers(path.get_extents().extents)}
+    return {"kind": type(patch).__name__, "box": _numbers(path.get_extents().extents)}
 
 
 def _describe_collection(item: Collection) -> dict[str, Any]:
     if isinstance(item, PathCollection):
         corners = np.ma.getdata(item.get_offsets())
     else:
-        paths = [path.vertices for path in item.get_paths()]
-        corners = np.concatenate(paths) if paths else np.empty((0, 2))
-    values, (x, y) = item.get_array(), corners.T
-    words = {
-        "kind": type(item).__name__,
-        "name": _name(item.get_label()),
-        "n": len(corners),
-    }
-    values = "" if values is None else _series(values.ravel())
-    return _filled(**words, x=_series(x), y=_series(y), values=values)
+        corners = np.concatenate([path.vertices for path in item.get_paths()])
+    kind, name = type(item).__name__, _name(item.get_label())
+    x, y = corners.T
+    return _filled(kind=kind, name=name, n=len(corners), x=_series(x), y=_series(y))
 
 
-def _describe_image(image: AxesImage, *, side: int) -> dict[str, Any]:
+def _describe_image(image: AxesImage, side: int) -> dict[str, Any]:
     pixels = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
     height, width = pixels.shape[:2]
     is_color = pixels.ndim == 3
     if is_color:
         levels = pixels / (255 if image.get_array().dtype.kind in "iu" else 1)
     else:
-        levels = np.asarray(np.ma.filled(image.norm(pixels), np.nan), dtype=float)
-    levels = np.nan_to_num(levels.reshape(height, width, -1).clip(0, 1), nan=0.0)
-    planes = np.moveaxis(levels, 2, 0)
+        levels = np.ma.filled(image.norm(pixels), np.nan)[..., None]
+    planes = np.moveaxis(np.nan_to_num(levels.clip(0, 1)), 2, 0)
+    grids = [_shrink(plane, side) for plane in planes]
+    size = " x ".join(map(str, grids[0].shape))
     extent = _numbers(image.get_extent())
     is_usual = extent == _numbers((-0.5, width - 0.5, height - 0.5, -0.5))
     return _filled(
@@ -163,15 +132,9 @@ def _describe_image(image: AxesImage, *, side: int) -> dict[str, Any]:
         extent="" if is_usual else extent,
         colors="" if is_color else image.cmap.name,
         scale="" if is_color else _numbers(image.get_clim()),
-        grid=_write_grid([_shrink(plane, side) for plane in planes]),
+        grid=f"{size}: " + " / ".join(_thousandths(grid.ravel()) for grid in grids),
         contrast=_thousandths([plane.std() for plane in planes]),
     )
-
-
-def _write_grid(grids: list[np.ndarray]) -> str:
-    """Write the grids of an image's channels, rows first, after their common size."""
-    rows, columns = grids[0].shape
-    return f"{rows} x {columns}: " + " / ".join(_thousandths(g.ravel()) for g in grids)
 
 
 def _thousandths(shares: Iterable[float]) -> str:
@@ -180,18 +143,16 @@ def _thousandths(shares: Iterable[float]) -> str:
 
 def _shrink(plane: np.ndarray, side: int) -> np.ndarray:
     """Return the means of the cells of a grid of at most `side` x `side`."""
-    for axis in (0, 1):
-        n_cells = min(side, plane.shape[axis])
-        edges = np.linspace(0, plane.shape[axis], n_cells + 1).round().astype(int)
-        sums = np.add.reduceat(plane, edges[:-1], axis=axis)
-        counts = np.diff(edges)
-        plane = sums / (counts[:, None] if axis == 0 else counts)
+    for _ in range(2):  # rows, then columns
+        n_cells = min(side, len(plane))
+        edges = np.linspace(0, len(plane), n_cells + 1).round().astype(int)
+        plane = (np.add.reduceat(plane, edges[:-1]) / np.diff(edges)[:, None]).T
     return plane
 
 
 def _chosen_ticks(axis: Axis) -> str:
     """Return the labels of ticks that somebody chose; others follow from the limits."""
-    if not isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):
+    if not isinstance(axis.get_major_locator(), FixedLocator):
         return ""
     low, high = sorted(axis.get_view_interval())
     margin = 1e-9 * (high - low)
@@ -231,15 +192,6 @@ def _listed(words: Iterable[str]) -> str:
 def _name(label: str | None) -> str:
     label = "" if label is None else str(label)
     return "" if label.startswith("_") else _plain(label)
-
-
-def _visible(artists: Iterable[Any]) -> list[Any]:
-    return [artist for artist in artists if artist.get_visible()]
-
-
-def _n_channels(image: AxesImage) -> int:
-    shape = np.shape(image.get_array())
-    return shape[2] if len(shape) == 3 else 1
 
 
 def _legend_words(legends: Iterable[Any]) -> str:

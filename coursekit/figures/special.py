@@ -1,4 +1,4 @@
-"""Figures of one thing: neighbors, predictions, receptive fields, bubbles, memory, the eye."""
+"""Figures of one thing: what was found or predicted, windows, bubbles, and memory."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,32 +7,33 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Polygon
+from matplotlib.patches import Rectangle
 
 from coursekit.errors import ShapeError
 from coursekit.figures.base import (
-    COLORS,
     FONT_SIZES,
     PAGE_WIDTH,
+    PALETTE,
+    PIXELS_PER_INCH,
     Figure,
     as_array,
     format_number,
-    same_length,
     style,
     text_height,
     text_width,
+    wrap_text,
 )
 from coursekit.figures.pictures import (
-    add_color_bar,
+    DIVERGING,
+    GAP,
     as_image,
     as_images,
-    check_captions,
-    choose_columns,
-    draw_box,
     draw_matrix,
+    fit_panels,
     make_panels,
     panel_width,
     resolution,
+    show_colors,
     show_pictures,
 )
 from coursekit.figures.plots import name_curves, set_log
@@ -59,13 +60,10 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
     indices : array or Tensor of shape (n_queries, k), or a mapping of str to such
         Places in `bank`, nearest first. With a mapping, such as ``{"pixels": ...,
         "embeddings": ...}``, each query has one row for each way of searching.
-    title : str
-        Says what to see.
 
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> import numpy as np
     >>> two = SimpleNamespace(images=np.zeros((2, 8, 8), np.uint8), names=["disc", "ring"])
     >>> figure = show_neighbors(two, two, [[0], [0]], title="The nearest")
     >>> [axes.get_title(loc="left") for axes in figure.axes]
@@ -74,48 +72,38 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
     ways = indices if isinstance(indices, Mapping) else {"": indices}
     found = {way: as_array(table, name="indices", n_axes=2) for way, table in ways.items()}
     n_queries, k = len(queries.images), next(iter(found.values())).shape[1]
-    if any(table.shape != (n_queries, k) for table in found.values()) or k > 9:
+    if any(table.shape != (n_queries, k) for table in found.values()):
         msg = (
             f"indices must have one row for each of the {n_queries} queries, and as many "
-            f"columns, at most 9, for every way. Take the same: found.indices[chosen, :5]."
+            "columns for every way. Take the same: found.indices[chosen]."
         )
         raise ShapeError(msg)
-    in_a_row = 2 if n_queries > 1 and k < 5 else 1
-    cells: list[tuple] = []  # (image or None for nothing, caption, is it right?)
+    in_a_row = 2 if k < 5 else 1
+    n_columns = in_a_row * (k + 1) + in_a_row - 1
     nothing = (None, "", None)
+    cells: list[tuple] = []  # (image or None for nothing, caption, is it right?)
     for first in range(0, n_queries, in_a_row):
         for way, table in found.items():
-            for query in range(first, first + in_a_row):
+            for query in range(first, min(first + in_a_row, n_queries)):
                 cells += [nothing] if query > first else []
-                if query == n_queries:
-                    cells += [nothing] * (1 + k)
-                    continue
                 name = queries.names[query]
-                cells.append(
-                    (queries.images[query], f"{_words(name)}\n{way}".rstrip(), None)
-                )
+                caption = f"{_words(name)}\n{way}".rstrip()
+                cells.append((as_image(queries.images[query]), caption, None))
                 for i in table[query]:
                     is_right = bank.names[i] == name
                     caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
-                    cells.append((bank.images[i], caption, is_right))
-    n_columns = in_a_row * (k + 1) + in_a_row - 1
-    width = (PAGE_WIDTH - 0.25 - 0.14 * (n_columns - 1)) - 0.02 * (in_a_row - 1)
-    width = min(0.8, width / (in_a_row * (k + 1)))
-    images, captions, rights = zip(*cells, strict=True)
-    pictures = [None if i is None else as_image(i, name="an image") for i in images]
-    drawn = [picture for picture in pictures if picture is not None]
-    look = {"width": width, "pixels_per_inch": resolution(drawn, small=32)}
-    figure = show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
-    shown = [
-        right for right, image in zip(rights, images, strict=True) if image is not None
-    ]
-    for axes, is_right in zip(figure.axes, shown, strict=True):
-        _frame(axes, is_right)
+                    cells.append((as_image(bank.images[i]), caption, is_right))
+            cells += [nothing] * (-len(cells) % n_columns)  # where the last has no partner
+    room = PAGE_WIDTH - 0.25 - GAP * (n_columns - 1) - 0.02 * (in_a_row - 1)
+    look = {"n_columns": n_columns, "width": min(0.8, room / (in_a_row * (k + 1)))}
+    pictures, captions, _ = zip(*cells, strict=True)
+    figure = show_pictures(pictures, captions, title=title, **look)
+    _frame(figure, [right for picture, _, right in cells if picture is not None])
     return figure
 
 
 def show_predictions(
-    images: Any, predictions: Any, *, title: str, n_columns: int | None = None
+    images: Any, predictions: Any, *, title: str, n_columns: int = 6
 ) -> Figure:
     """Return a figure of images with their likeliest classes and the probabilities of these.
 
@@ -129,50 +117,39 @@ def show_predictions(
     predictions : TopPredictions
         For a gallery of mistakes: ``images.subset(p.wrong[:8])`` and
         ``p.subset(p.wrong[:8])``.
-    title : str
-        Says what to see.
-    n_columns : int, optional
-        Images in a row; chosen by their number and size when not given.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from coursekit.training import top_predictions
     >>> found = top_predictions([[2.0, 0.0]], [1], k=1, class_names=["cat", "dog"])
     >>> figure = show_predictions(np.zeros((1, 8, 8), np.uint8), found, title="A mistake")
     >>> figure.axes[0].get_title(loc="left").splitlines()
     ['✗ is dog', '88% cat']
     """
-    pictures = [as_image(item, name="an image") for item in as_images(images)]
-    same_length([len(pictures), len(predictions.classes)], "images and predictions")
+    pictures = [as_image(item) for item in as_images(images)]
     names, captions, rights = predictions.class_names, [], []
     for row, classes in enumerate(predictions.classes):
         shares = zip(classes, predictions.probabilities[row], strict=True)
         text = "\n".join(f"{share:.0%} {_words(names[number])}" for number, share in shares)
         truth = predictions.labels[row]
-        rights.append(bool(classes[0] == truth))
+        rights.append(classes[0] == truth)
         captions.append(
             f"✓ {text}" if rights[-1] else f"✗ is {_words(names[truth])}\n{text}"
         )
-    pixels_per_inch = resolution(pictures)
-    max_width = 1.4 if pixels_per_inch > 100 else 2.2
-    plain = [""] * len(captions)
-    n_columns = choose_columns(plain, n_columns, most=8, max_width=max_width)
-    look = {
-        "width": min(max_width, panel_width(n_columns)),
-        "pixels_per_inch": pixels_per_inch,
-    }
-    figure = show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
-    for axes, is_right in zip(figure.axes, rights, strict=True):
-        _frame(axes, is_right)
+    n_columns = min(n_columns, len(pictures))
+    width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
+    look = {"n_columns": n_columns, "width": min(width, panel_width(n_columns))}
+    figure = show_pictures(pictures, captions, title=title, **look)
+    _frame(figure, rights)
     return figure
 
 
-def _frame(axes: Axes, is_right: bool | None) -> None:
-    color = COLORS["black" if is_right is None else "green" if is_right else "vermilion"]
-    if is_right is not None:
-        axes._left_title.set_color(color)
-    axes.spines[:].set(visible=True, linewidth=_FRAME, color=color)
+def _frame(figure: Figure, rights: Sequence[bool | None]) -> None:
+    for axes, is_right in zip(figure.axes, rights, strict=True):
+        name = "black" if is_right is None else "green" if is_right else "vermilion"
+        axes.spines[:].set(linewidth=_FRAME, color=PALETTE[name])
+        if is_right is not None:
+            axes._left_title.set_color(PALETTE[name])
 
 
 def _words(name: str) -> str:
@@ -180,12 +157,12 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(name))
 
 
-# --- receptive fields ---------------------------------------------------------------------
+# --- windows ------------------------------------------------------------------------------
 
 
 def show_receptive_field(
     sensitivities: Sequence[Any],
-    boxes: Sequence[tuple[int, int, int, int] | None],
+    boxes: Sequence[tuple[int, int, int, int]],
     captions: Sequence[str],
     *,
     title: str,
@@ -197,32 +174,74 @@ def show_receptive_field(
     sensitivities : sequence of array or Tensor of shape (height, width)
         Measured; not negative. Each map is drawn as shares of its largest number.
     boxes : sequence of (first_row, first_column, n_rows, n_columns)
-        The computed receptive field of each map, drawn as a frame; ``None`` for a map
-        without one. Rows and columns outside the picture, which padding adds, are cut.
-    captions : sequence of str
-        One a map.
-    title : str
-        Says what to see.
+        The computed receptive field of each map, drawn as a frame. Rows and columns outside
+        the picture, which padding adds, are cut.
     """
     maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
-    captions = check_captions(captions, len(maps))
-    n_columns = choose_columns(captions, most=5, max_width=2.6)
-    width = min(2.6, panel_width(n_columns, color_bar=True))
-    sizes = [(width, width * item.shape[0] / item.shape[1]) for item in maps]
-    figure = make_panels(sizes, captions, title=title, n_columns=n_columns, color_bar=True)
-    scale = Normalize(0, 1)
-    for axes, item, box in zip(figure.axes, maps, boxes, strict=True):
-        draw_matrix(axes, item / (item.max() or 1.0), scale, "gray")
-        if box is not None:
-            draw_box(axes, box, color=COLORS["orange"])
-    add_color_bar(figure, scale, "gray", "share of the largest")
+    maps = [item / (item.max() or 1.0) for item in maps]
+    n_columns = min(len(maps), 5)
+    sizes = fit_panels(maps, 2.6, n_columns, color_bar=True)
+    bar, look = "share of the largest", {"title": title, "n_columns": n_columns}
+    figure = show_colors(maps, sizes, captions, Normalize(0, 1), "gray", bar, **look)
+    for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
+        _draw_box(axes, box, PALETTE["orange"])
     return figure
+
+
+def draw_window(
+    image: Any, kernel: Any, response: Any, *, row: int, column: int, title: str
+) -> Figure:
+    """Return a diagram of one window: picture, kernel, and the response pixel they give.
+
+    Under the panels stands the dot product, term by term.
+
+    Parameters
+    ----------
+    image, kernel : array or Tensor of shape (n_rows, n_columns)
+        The picture is 12 pixels wide or less.
+    response : array or Tensor of shape (response_height, response_width)
+        Of a convolution without padding.
+    row, column : int
+        Of the pixel of the response.
+    """
+    given = {"picture": image, "kernel": kernel, "response": response}
+    arrays = {k: as_array(v, name=k, n_axes=2).astype(float) for k, v in given.items()}
+    picture, weights, answers = arrays.values()
+    n_rows, n_columns = weights.shape
+    window = picture[row : row + n_rows, column : column + n_columns]
+    parts = (map(format_number, part.flat) for part in (window, weights))
+    terms = " + ".join(
+        f"{p}·{w if w[0].isdigit() else f'({w})'}" for p, w in zip(*parts, strict=True)
+    )
+    text = f"window · kernel = {terms} = {format_number(answers[row, column])}"
+    sizes = [(a.shape[1] * 0.42, a.shape[0] * 0.42) for a in arrays.values()]
+    captions = [f"{name}, {a.shape[0]} x {a.shape[1]}" for name, a in arrays.items()]
+    footer = wrap_text(text, 6.5, size=FONT_SIZES["label"])
+    figure = make_panels(sizes, captions, title=title, n_columns=3, footer=footer)
+    boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
+    for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
+        limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
+        draw_matrix(axes, array, Normalize(-limit, limit), DIVERGING)
+        _draw_box(axes, box, PALETTE["black"])
+    return figure
+
+
+@style()
+def _draw_box(axes: Axes, box: tuple[int, int, int, int], color: str) -> None:
+    """Frame pixels (first_row, first_column, n_rows, n_columns); what lies outside is cut."""
+    row, column, n_rows, n_columns = box
+    height, width = axes.images[0].get_array().shape
+    left, right = np.clip((column, column + n_columns), 0, width) - 0.5
+    top, bottom = np.clip((row, row + n_rows), 0, height) - 0.5
+    look = {"fill": False, "edgecolor": color, "linewidth": 2.25, "zorder": 3}
+    axes.add_patch(
+        Rectangle((left, top), right - left, bottom - top, clip_on=False, **look)
+    )
 
 
 # --- bubbles ------------------------------------------------------------------------------
 
 _LARGEST, _SMALLEST = 700.0, 14.0  # areas, square points; smaller ones nobody would see
-_DIRECTIONS = ((-1, 1), (1, -1), (-1, 0.3), (1, -0.3), (0, 1), (0, -1), (1, 1), (-1, -1))
 
 
 @style()
@@ -246,17 +265,11 @@ def plot_bubbles(
     ----------
     x, y, sizes : array-like of shape (n_things,)
         Where the bubbles stand, and what their areas are in proportion to.
-    names : sequence of str
-        One a thing, all different.
-    title, x_label, y_label, log
-        As for `plot_curves`.
     size_label : str
         What the area means, with its unit; a legend gives two sizes.
     marked : sequence of str
-        The things to color, to name, and to join by a line in the order of `x`, such as those
-        that no other is better than.
-    marked_label : str
-        What they have in common, for the legend.
+        The things to color, to name, and to join by a line, such as those that no other is
+        better than: a larger `x` has a larger `y`, so that there is room at the upper left.
 
     Examples
     --------
@@ -268,95 +281,41 @@ def plot_bubbles(
     >>> figure.axes[0].collections[1].get_offsets().tolist()
     [[10.0, 80.0]]
     """
-    given = {"x": x, "y": y, "sizes": sizes}
-    columns = [as_array(v, name=n, n_axes=1).astype(float) for n, v in given.items()]
-    same_length([len(column) for column in (*columns, names)], "x, y, sizes and names")
-    x, y, sizes = columns
+    x, y, sizes = (as_array(column, name="a column", n_axes=1) for column in (x, y, sizes))
     areas = np.maximum(_LARGEST * sizes / sizes.max(), _SMALLEST)
     order = sorted((list(names).index(name) for name in marked), key=x.__getitem__)
     others = np.setdiff1d(np.arange(len(names)), order)
-    figure = Figure(height=5.6, title=title)
+    figure = Figure(height=6.2, title=title)
     axes = figure.subplots()
     look = {"alpha": 0.55, "edgecolors": "white", "linewidths": 0.6}
     axes.scatter(x[others], y[others], s=areas[others], color=_GRAY, **look)
-    axes.plot(x[order], y[order], color=COLORS["vermilion"], linewidth=1.2, zorder=1)
-    axes.scatter(x[order], y[order], s=areas[order], color=COLORS["vermilion"], **look)
+    axes.plot(x[order], y[order], color=PALETTE["vermilion"], linewidth=1.2, zorder=1)
+    axes.scatter(x[order], y[order], s=areas[order], color=PALETTE["vermilion"], **look)
     set_log(axes, log)
-    axes.margins(0.08)
+    axes.margins(x=0.21, y=0.15)  # room for names
     axes.set(xlabel=x_label, ylabel=y_label)
     legend = []  # over the axes: two sizes, and what is marked
     for size in np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)]):
         area = max(_LARGEST * size / sizes.max(), _SMALLEST)
         legend.append((area, _GRAY, f"{format_number(size)} {size_label}"))
-    legend.append((60, COLORS["vermilion"], marked_label))
+    legend.append((60, PALETTE["vermilion"], marked_label))
     handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color, _ in legend]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}
     axes.legend(handles, [text for *_, text in legend], ncols=len(handles), **place)
     figure.draw_without_rendering()  # so that the places of bubbles are known
-    offsets = _place_names(axes, x, y, areas, order, names)
-    for index, offset in zip(order, offsets, strict=True):
-        _write_name(axes, names[index], (x[index], y[index]), offset)
+    centers = axes.transData.transform(np.stack([x, y], axis=1)) * 72 / axes.figure.dpi
+    line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": (1, 0.5)}
+    look = {"ha": "right", "va": "center", "textcoords": "offset points", "size": _SIZE}
+    look["arrowprops"] = line | {"shrinkA": 0, "shrinkB": 1}
+    taken: list[tuple[float, float]] = []  # where bubbles are, and how high their names
+    for i in order:  # each name stands at the upper left, above the names in its way
+        reach = 0.7 * np.sqrt(areas[i] / np.pi) + 4
+        left = centers[i][0] - reach - 72 * text_width(names[i], size=_SIZE)
+        rows = [high + 72 * text_height(_SIZE) for right, high in taken if right > left]
+        high = max([centers[i][1] + reach, *rows])
+        taken.append((centers[i][0], high))
+        axes.annotate(names[i], (x[i], y[i]), (-reach, high - centers[i][1]), **look)
     return figure
-
-
-def _write_name(
-    axes: Axes, name: str, point: tuple[float, float], offset: tuple[float, float]
-) -> None:
-    """Write a name at its place, with a thin line from its nearest side to the bubble."""
-    left, right = offset[0], offset[0] + 72 * text_width(name, size=_SIZE)
-    side = (0.5, 0.0) if offset[1] > 0 else (0.5, 1.0)
-    if left > 0 or right < 0:
-        side = (0.0, 0.5) if left > 0 else (1.0, 0.5)
-    line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": side}
-    place = {"xytext": offset, "textcoords": "offset points", "ha": "left", "va": "bottom"}
-    line |= {"shrinkA": 0, "shrinkB": 1}
-    axes.annotate(name, point, fontsize=_SIZE, arrowprops=line, **place)
-
-
-def _place_names(
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    areas: np.ndarray,
-    order: Sequence[int],
-    names: Sequence[str],
-) -> list[tuple[float, float]]:
-    """Return where each name's lower left corner is, in points from its bubble's center.
-
-    Each takes the first side where it covers no bubble that is named and no other name.
-    """
-    points = 72 / axes.figure.dpi
-    centers = axes.transData.transform(np.stack([x, y], axis=1)) * points
-    radii = np.sqrt(areas / np.pi)
-    boxes = [(*(c - r), *(c + r)) for c, r in zip(centers, radii, strict=True)]
-    weights = [1.0 if index in order else 0.4 for index in range(len(names))]
-    frame = tuple(np.array(axes.bbox.extents) * points)
-    height = 72 * text_height(_SIZE)
-    offsets = []
-    for index in order:
-        width = 72 * text_width(names[index], size=_SIZE)
-        choices = []
-        for reach, (right, up) in ((r, d) for r in (2.0, 9.0, 18.0) for d in _DIRECTIONS):
-            distance = radii[index] + reach
-            left = {-1: -distance - width, 0: -width / 2, 1: distance}[right]
-            low = up * distance - height / 2
-            corner = centers[index] + np.array([left, low])
-            box = (*corner, corner[0] + width, corner[1] + height)
-            covered = sum(w * _overlap(box, b) for w, b in zip(weights, boxes, strict=True))
-            outside = width * height - _overlap(box, frame)
-            cost = round(covered + 10 * outside + reach, 3)
-            choices.append((cost, len(choices), (left, low), box))
-        _, _, offset, box = min(choices)
-        boxes.append(box)
-        weights.append(3.0)
-        offsets.append(offset)
-    return offsets
-
-
-def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    return max(width, 0.0) * max(height, 0.0)
 
 
 # --- memory -------------------------------------------------------------------------------
@@ -365,11 +324,11 @@ _AXES_WIDTH = 7.0  # inches, about: the rest of a page is numbers and names
 _ROOM = (-0.08, 1.2)  # where names may stand, in widths of the axes
 _MOST_ROWS = 8  # of names over the panels
 _MEMORY_COLORS = {
-    "resident": COLORS["blue"],
-    "saved for backward": COLORS["vermilion"],
-    "allocated": COLORS["purple"],
-    "reserved": COLORS["orange"],
-    "driver": COLORS["green"],
+    "resident": PALETTE["blue"],
+    "saved for backward": PALETTE["vermilion"],
+    "allocated": PALETTE["purple"],
+    "reserved": PALETTE["orange"],
+    "driver": PALETTE["green"],
 }
 
 
@@ -482,38 +441,3 @@ def _notes(timeline: Any, n_hidden: int) -> list[str]:
             missing.setdefault(one.why_not, []).append(one.label)
     notes = [f"not measured ({why}): {', '.join(what)}" for why, what in missing.items()]
     return notes + ([f"{n_hidden} more names found no room"] if n_hidden else [])
-
-
-# --- the eye ------------------------------------------------------------------------------
-
-
-@style()
-def draw_receptive_field_of_the_eye(*, title: str) -> Figure:
-    """Return a diagram of photoreceptors that converge on one ganglion cell."""
-    figure = Figure(width=8.0, height=3.9, title=title)
-    axes = figure.subplots()
-    inside, outside, blue = COLORS["orange"], "#C9C9C9", COLORS["blue"]
-    axes.set(xlim=(-0.8, 15.6), ylim=(0.1, 7.2), aspect="equal")
-    axes.axis("off")
-    light = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "#999999"}
-    for index in range(15):
-        x, reaches = index + 1.2, 5 <= index < 10  # the ganglion cell
-        color, end = (inside, (8.2, 1.6)) if reaches else (outside, (x, 3.9))
-        axes.add_patch(Ellipse((x, 5.0), 0.55, 1.1, facecolor=color, edgecolor="#555555"))
-        look = {"color": color, "linewidth": 1.6 if reaches else 1.2, "zorder": 0}
-        axes.plot([x, end[0]], [4.45, end[1]], **look)
-        axes.add_patch(FancyArrowPatch((x, 6.9), (x, 5.75), **light))
-    corners = [(5.75, 5.7), (10.65, 5.7), (10.65, 4.3), (5.75, 4.3)]
-    axes.add_patch(Polygon(corners, fill=False))
-    cell = {"facecolor": blue, "edgecolor": "#222222", "zorder": 2}
-    axes.add_patch(Circle((8.2, 1.4), 0.55, **cell))
-    axes.plot([8.2, 8.2], [0.85, 0.1], color=blue, linewidth=2)
-    for x, y, text in (
-        (-0.7, 6.4, "light"),
-        (-0.7, 3.4, "photoreceptors"),
-        (10.6, 3.4, "receptive field: the receptors\nwhose light changes the answer"),
-        (9.1, 1.4, "ganglion cell: adds up its window"),
-        (8.5, 0.35, "to the brain"),
-    ):
-        axes.text(x, y, text, ha="left", va="center", fontsize=FONT_SIZES["label"])
-    return figure

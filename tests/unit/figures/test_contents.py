@@ -16,8 +16,8 @@ from PIL import Image
 
 from coursekit import figures
 from coursekit.errors import SettingsError, ShapeError
-from coursekit.figures import COLORS
-from coursekit.figures.base import readable_color, text_width, wrap_text
+from coursekit.figures import PALETTE
+from coursekit.figures.base import text_width, wrap_text
 
 NAMED = {"title": "t", "x_label": "x", "y_label": "y"}
 MINUS = "\N{MINUS SIGN}"
@@ -32,7 +32,7 @@ def captions(figure):
 
 
 def frames(figure):
-    names = {color.lower(): name for name, color in COLORS.items()}
+    names = {color.lower(): name for name, color in PALETTE.items()}
     return [names[to_hex(axes.spines["left"].get_edgecolor())] for axes in figure.axes]
 
 
@@ -55,17 +55,13 @@ def history(**columns):
 LATIN = st.characters(codec="latin-1", exclude_categories=["Cc", "Cf"])
 
 
-@given(st.text(LATIN, min_size=1, max_size=60), st.floats(0.3, 3))
+@given(st.lists(st.text(LATIN, max_size=9), max_size=9), st.floats(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_wrapping_loses_nothing_and_keeps_to_the_width(text, width):
-    wrapped = wrap_text(text, width, size=9)
-    assert "".join(wrapped.split()) == "".join(text.split())
-    lines = [line for line in wrapped.split("\n") if len(line) > 1]
+def test_wrapping_loses_nothing_and_keeps_to_the_width(words, width):
+    wrapped = wrap_text(" ".join(words), width, size=9)
+    assert wrapped.split() == " ".join(words).split()
+    lines = [line for line in wrapped.split("\n") if " " in line]
     assert all(text_width(line, size=9) <= width for line in lines)
-
-
-def test_text_stands_out_from_its_background():
-    assert [readable_color(color) for color in ("#08306b", "#fde725")] == ["white", "black"]
 
 
 # --- pictures -----------------------------------------------------------------------------
@@ -91,7 +87,6 @@ def test_images_are_drawn_as_they_are_with_captions_and_without_ticks():
         (torch.zeros(5, 4, 6), [(4, 6)] * 5),
         (np.zeros((5, 4, 6)), [(4, 6)] * 5),
         (np.zeros((2, 4, 6, 1), np.uint8), [(4, 6)] * 2),
-        (torch.zeros(2, 3, 4, 6, dtype=torch.bfloat16), [(4, 6, 3)] * 2),
         ([np.zeros((4, 6, 3)), torch.zeros(3, 2, 2)], [(4, 6, 3), (2, 2, 3)]),
         (Image.new("RGB", (6, 4)), [(4, 6, 3)]),
         (pictures("ab"), [(8, 8, 3)] * 2),
@@ -103,12 +98,11 @@ def test_images_of_many_forms_are_understood(images, shapes):
     assert [image.shape for image in found] == shapes
 
 
-def test_value_range_says_what_is_black_and_white():
+@pytest.mark.parametrize(("ends", "middle"), [((-1, 1), 0.5), ("each", 0.25)])
+def test_value_range_says_what_is_black_and_white(ends, middle):
     image = np.array([[-1.0, 0.0, 3.0]])
-    given = drawn(figures.show_images(image, title="t", value_range=(-1, 1)))
-    np.testing.assert_allclose(given[0], [[0, 0.5, 1]])
-    each = drawn(figures.show_images(image, title="t", value_range="each"))
-    np.testing.assert_allclose(each[0], [[0, 0.25, 1]])
+    (shown,) = drawn(figures.show_images(image, title="t", value_range=ends))
+    np.testing.assert_allclose(shown, [[0, middle, 1]])
 
 
 def test_small_images_keep_sharp_pixels_and_all_their_proportions():
@@ -177,16 +171,11 @@ def test_a_window_is_framed_and_its_sum_written():
 # --- plots --------------------------------------------------------------------------------
 
 
-def test_curves_hold_the_numbers_and_their_names():
-    curves = {"a": [1, 2], "b": (torch.tensor([5.0, 6.0]), [3, 4])}
+def test_curves_hold_the_numbers_and_their_names_in_their_color_by_their_ends():
+    curves = {"low": [3, 0], "high": (torch.tensor([5.0, 6.0]), [0, 3])}
     (axes,) = figures.plot_curves(curves, **NAMED).axes
-    assert [line.get_ydata().tolist() for line in axes.lines] == [[1, 2], [3, 4]]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[3, 0], [0, 3]]
     assert axes.lines[1].get_xdata().tolist() == [5, 6]
-    assert texts(axes) == ["a", "b"]
-
-
-def test_names_have_the_color_of_their_line_and_the_order_of_the_ends():
-    (axes,) = figures.plot_curves({"low": [3, 0], "high": [0, 3]}, **NAMED).axes
     colors = {line.get_label(): line.get_color() for line in axes.lines}
     assert colors == {text.get_text(): text.get_color() for text in axes.texts}
     low, high = (text.get_position()[1] for text in axes.texts)
@@ -221,30 +210,6 @@ def test_a_history_has_a_panel_for_each_of_loss_and_accuracy_that_was_measured()
     assert len(figures.plot_history(history(**columns), title="t").axes) == 1
 
 
-def test_bars_stand_in_order_with_their_numbers():
-    values = {"s0": {"MLP": 0.9, "CNN": 0.96}, "s1": {"MLP": 0.5, "CNN": 0.8}}
-    (axes,) = figures.plot_bars(values, title="t", y_label="y").axes
-    assert [bar.get_height() for bar in axes.patches] == [0.9, 0.5, 0.96, 0.8]
-    assert texts(axes) == ["0.900", "0.500", "0.960", "0.800"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["MLP", "CNN"]
-    assert axes.get_ylim()[0] == 0
-
-
-@pytest.mark.parametrize(
-    ("values", "written"),
-    [
-        ([0.96, 0.9114], ["0.960", "0.911"]),
-        ([0, 12345], ["0", "12,345"]),
-        ([238.0, 0.0837], ["238", "0.0837"]),
-        ([1234.5, 0.25], ["1,234.500", "0.250"]),
-        ([0.0, 0.0], ["0", "0"]),
-    ],
-)
-def test_numbers_over_bars_are_written_alike_and_none_becomes_zero(values, written):
-    bars = {f"{i}": v for i, v in enumerate(values)}
-    assert texts(figures.plot_bars(bars, title="t", y_label="y").axes[0]) == written
-
-
 def test_names_wider_than_their_bar_stand_upright():
     values = {f"features.{i}.convolution": i for i in range(12)}
     labels = figures.plot_bars(values, title="t", y_label="y").axes[0].get_xticklabels()
@@ -270,7 +235,6 @@ def test_every_run_is_a_point_joined_with_its_seed_and_the_mean_written():
     joined = [line.get_ydata().tolist() for line in axes.lines[:3]]
     assert joined == [list(pair) for pair in zip(*runs.values(), strict=True)]
     assert texts(axes) == ["71.0%", "77.0%"]
-    assert not figures.plot_strategies({"a": [0.5]}, title="t").axes[0].containers
 
 
 def test_every_setting_stands_where_its_numbers_say_with_its_name():
@@ -286,35 +250,23 @@ def test_every_setting_stands_where_its_numbers_say_with_its_name():
 # --- bubbles ------------------------------------------------------------------------------
 
 
-def by_place(bubbles, x, sizes):
-    known = dict(zip(x.tolist(), sizes, strict=True))
-    return np.array([known[at] for c in bubbles for at, _ in c.get_offsets().tolist()])
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_bubbles_stand_where_they_belong_and_names_do_not_overlap(seed):
+def test_bubbles_stand_where_they_belong_and_names_of_a_front_do_not_overlap(seed):
     rng, names = np.random.default_rng(seed), [f"a_network_{n}" for n in range(60)]
-    x, y, sizes = (
-        10 ** rng.uniform(-1, 3, 60),
-        rng.uniform(55, 90, 60),
-        rng.uniform(1, 600, 60),
-    )
+    x, y = np.sort(10 ** rng.uniform(-1, 3, 60)), np.sort(rng.uniform(55, 90, 60))
+    sizes, y[12:] = rng.uniform(1, 600, 60), y[12:] - 20  # a front of twelve, others below
     look = {"marked": names[:12], "marked_label": "m", "size_label": "s", "log": "x"}
     figure = figures.plot_bubbles(x, y, sizes, names, **look, **NAMED)
-    (axes,) = figure.axes
-    bubbles = axes.collections[:2]
-    places = np.concatenate([c.get_offsets() for c in bubbles])
-    areas = np.concatenate([c.get_sizes() for c in bubbles])
-    assert np.allclose(
-        areas, np.maximum(700 * by_place(bubbles, x, sizes) / sizes.max(), 14)
-    )
-    assert sorted(map(tuple, places.tolist())) == sorted(zip(x, y, strict=True))
-    assert axes.lines[0].get_xdata().tolist() == sorted(x[:12])
     figure.draw_without_rendering()
-    marked = [text for text in axes.texts if text.get_text() in names[:12]]
-    assert len(marked) == 12
+    (axes,) = figure.axes
+    others, front = axes.collections[:2]
+    np.testing.assert_allclose(others.get_offsets(), np.stack([x, y], axis=1)[12:])
+    areas = np.maximum(700 * sizes / sizes.max(), 14)
+    np.testing.assert_allclose(front.get_sizes(), areas[:12])
+    assert axes.lines[0].get_xdata().tolist() == x[:12].tolist()
+    assert texts(axes) == names[:12]
     # The words alone: an annotation's own extent holds its line, too.
-    words = [Text.get_window_extent(text).shrunk(0.98, 0.9) for text in marked]
+    words = [Text.get_window_extent(text).shrunk(0.98, 0.9) for text in axes.texts]
     assert not [1 for a, b in itertools.combinations(words, 2) if a.overlaps(b)]
 
 
@@ -356,85 +308,29 @@ def test_predictions_say_the_classes_and_what_is_right():
 
 
 def test_a_receptive_field_is_framed_and_cut_at_the_border():
-    maps, boxes = [4 * np.eye(8), np.eye(8)], [(-2, 3, 5, 4), None]
-    figure = figures.show_receptive_field(maps, boxes, ["a", "b"], title="t")
+    figure = figures.show_receptive_field(
+        [4 * np.eye(8)], [(-2, 3, 5, 4)], ["a"], title="t"
+    )
     (frame,) = figure.axes[0].patches
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (2.5, -0.5, 4, 3)
-    assert not figure.axes[1].patches
     np.testing.assert_array_equal(drawn(figure)[0], np.eye(8))
 
 
 # --- misuse -------------------------------------------------------------------------------
 
-NAN = [[1.0, math.nan]]
-GRAY, Y, AT = np.zeros((4, 4)), {"y_label": "y"}, {"row": 0, "column": 0}
-
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "options", "error", "words"),
+    ("name", "arguments", "error", "words"),
     [
-        ("show_images", [[]], {}, ShapeError, "at least one image"),
-        ("show_images", [np.zeros((2, 0, 4))], {}, ShapeError, "not empty"),
-        (
-            "show_images",
-            [np.zeros((2, 5, 6)), ["a"]],
-            {},
-            ShapeError,
-            "the 2 panels, got 1",
-        ),
-        ("show_images", [torch.zeros(1, 7, 5, 6)], {}, ShapeError, "1, 3 or 4 channels"),
-        ("show_images", [np.array(NAN)], {}, SettingsError, "1 of 2 that are NaN"),
-        ("show_images", [GRAY + 200.0], {}, SettingsError, r"range=\(0, 255\)"),
-        (
-            "show_augmentations",
-            [GRAY, {"a": [GRAY], "b": [GRAY] * 2}],
-            {},
-            ShapeError,
-            "'b': 2",
-        ),
-        (
-            "show_weights",
-            [np.zeros((2, 16, 3, 3))],
-            {},
-            ShapeError,
-            "one channel at a time",
-        ),
-        ("show_matrix", [np.zeros((50, 50))], {"annotate": True}, SettingsError, "no room"),
-        ("show_feature_maps", [{"fc": np.ones(4)}], {}, ShapeError, r"'fc' has \(4,\)"),
-        (
-            "draw_window",
-            [np.eye(5), np.eye(3), np.eye(5)],
-            AT,
-            ShapeError,
-            r"shape \(3, 3\)",
-        ),
-        (
-            "plot_curves",
-            [{"a": ([1, 2], [1])}],
-            NAMED,
-            ShapeError,
-            "'a' must have the same",
-        ),
-        (
-            "plot_curves",
-            [{"a": NAN[0]}],
-            NAMED,
-            SettingsError,
-            "curve 'a' must hold finite",
-        ),
-        (
-            "plot_history",
-            [history(epoch=[], loss=[])],
-            {},
-            ShapeError,
-            "one finished epoch",
-        ),
-        ("plot_bars", [{"a": {"x": 1}, "b": {"y": 1}}], Y, ShapeError, "same bars"),
-        ("plot_confusion", [np.zeros((2, 3)), ["a", "b"]], {}, ShapeError, "got 2, 3, 2"),
-        ("plot_strategies", [{"a": [0.5], "b": [1, 1]}], {}, ShapeError, "got 1, 2"),
-        ("show_neighbors", [pictures("ab")] * 2 + [[[0]]], {}, ShapeError, "the 2 queries"),
+        ("show_images", [np.zeros((2, 0, 4))], ShapeError, r"\(0, 4\)"),
+        ("show_images", [torch.zeros(1, 7, 5, 6)], ShapeError, "1 or 3 channels"),
+        ("show_images", [np.full((4, 4), 200.0)], SettingsError, r"range=\(0, 255\)"),
+        ("show_weights", [np.zeros((2, 16, 3, 3))], ShapeError, "one channel at a time"),
+        ("show_feature_maps", [{"fc": np.ones(4)}], ShapeError, r"'fc'.* 3 axes.*\(4,\)\."),
+        ("plot_confusion", [[1.0, math.nan], ["a", "b"]], ShapeError, "2 axes.*1 NaN"),
+        ("show_neighbors", [pictures("ab")] * 2 + [[[0]]], ShapeError, "the 2 queries"),
     ],
 )
-def test_misuse_is_explained(name, arguments, options, error, words):
+def test_misuse_is_explained(name, arguments, error, words):
     with pytest.raises(error, match=words):
-        getattr(figures, name)(*arguments, **({"title": "t"} | options))
+        getattr(figures, name)(*arguments, title="t")

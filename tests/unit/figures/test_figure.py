@@ -1,6 +1,5 @@
 """Figure: it shows itself once, always looks the same, and leaves no trace."""
 
-import struct
 import subprocess
 import sys
 from base64 import b64decode
@@ -25,15 +24,6 @@ def draw_line(**settings):
     return figure
 
 
-def chunk_names(png):
-    names, place = [], 8
-    while place < len(png):
-        (length,) = struct.unpack(">I", png[place : place + 4])
-        names.append(png[place + 4 : place + 8].decode())
-        place += 12 + length
-    return names
-
-
 def test_the_bundle_holds_a_picture_a_text_and_the_width_on_the_page():
     data, metadata = draw_line()._repr_mimebundle_()
     assert data["text/plain"] == "<Figure: 'A line', 1 axes>"
@@ -44,7 +34,7 @@ def test_the_bundle_holds_a_picture_a_text_and_the_width_on_the_page():
 def test_the_same_figure_gives_the_same_bytes_without_date_or_version():
     png = draw_line().to_png()
     assert png == draw_line().to_png()
-    assert set(chunk_names(png)) <= {"IHDR", "PLTE", "IDAT", "IEND"}
+    assert not [kind for kind in (b"tEXt", b"iTXt", b"tIME") if kind in png]
 
 
 def test_showing_it_again_changes_nothing():
@@ -76,35 +66,27 @@ def test_importing_figures_loads_neither_pyplot_nor_torch():
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
 
 
-def test_a_photograph_is_stored_small_and_true():
-    ramp = np.linspace(0, 255, 400)
-    noise = np.random.default_rng(0).normal(0, 12, (400, 400, 3))
-    picture = (ramp[None, :, None] + noise).clip(0, 255).astype(np.uint8)
-    figure = show_images(picture, title="A photograph")
-    assert len(figure.to_png()) < 400_000
-    drawn = np.asarray(Image.open(BytesIO(figure.to_png())).convert("RGB"), float)
+RAMP = np.linspace(0, 255, 400)[None, :, None]
+
+
+@pytest.mark.parametrize(
+    ("spread", "size", "error"),
+    [(12, 400_000, 5), (120, 1_000_000, 0)],
+    ids=["256 colors are enough", "they are not"],
+)
+def test_a_photograph_is_stored_small_and_true(spread, size, error):
+    noise = np.random.default_rng(0).normal(0, spread, (400, 400, 3))
+    figure = show_images((RAMP + noise).clip(0, 255).astype(np.uint8), title="A photograph")
+    png = figure.to_png()
+    drawn = np.asarray(Image.open(BytesIO(png)).convert("RGB"), float)
     exact = np.asarray(figure.canvas.buffer_rgba(), float)[..., :3]
-    assert np.sqrt(np.square(drawn - exact).mean()) <= 5
-
-
-def test_a_picture_that_needs_more_than_256_colors_keeps_them():
-    picture = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
-    figure = show_images(picture, title="Noise")
-    drawn = np.asarray(Image.open(BytesIO(figure.to_png())).convert("RGB"))
-    assert np.array_equal(drawn, np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    assert np.sqrt(np.square(drawn - exact).mean()) <= error
+    assert len(png) < size
 
 
 def test_a_figure_wider_than_the_page_is_refused():
     with pytest.raises(SettingsError, match=r"at most 9\.5 inches wide"):
         Figure(width=20, height=2, title="t")
-
-
-def test_a_long_title_is_wrapped_to_the_width():
-    figure = Figure(width=4, height=2, title="a rather long title " * 5)
-    figure.subplots()
-    figure.to_png()
-    assert "\n" in figure.get_suptitle()
-    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.width
 
 
 CELL = """

@@ -18,6 +18,7 @@ CLASSES = [f"{LONG[:i]}{i}" for i in range(12, 22)]
 LABELS = {"title": "A title of some words", "x_label": "x (m)", "y_label": "y (s)"}
 RNG = np.random.default_rng(0)
 IMAGES = Record(images=np.zeros((10, 8, 8)), names=CLASSES)
+GROUPS = {f"shift {i}": {LONG: 0.91, "CNN": 0.962} for i in range(4)}
 
 
 def timeline(*, n_samples=30, n_devices=4):
@@ -57,88 +58,59 @@ def history():
     return Record(to_frame=lambda: pd.DataFrame({"epoch": n} | columns))
 
 
-CASES = {
-    "show_images": lambda: figures.show_images(
+CASES = {  # by the function, with a word where it has several: its arguments and options
+    "show_images": (
         [np.zeros((100 + 50 * (i % 4), 300 - 60 * (i % 3))) for i in range(7)],
-        [LONG] * 6 + ["Donaudampfschiffahrtsgesellschaft"],
-        title=LONG * 3,
+        [LONG] * 7,
+        {},
     ),
-    "show_augmentations": lambda: figures.show_augmentations(
+    "show_augmentations": (
         np.zeros((8, 8)),
         {LONG: [np.zeros((8, 8))] * 8, "b": np.zeros((8, 8, 8))},
-        title="t",
+        {},
     ),
-    "show_matrix, numbers": lambda: figures.show_matrix(
+    "show_matrix numbers": (
         [np.full((5, 5), -1234.5), np.ones((3, 3)), np.ones((3, 3))],
         [LONG, "kernel", "response"],
-        title="t",
-        annotate=True,
+        {"annotate": True},
     ),
-    "show_matrix, bar": lambda: figures.show_matrix(
-        1e5 * RNG.random((7, 28, 28)), [LONG] * 7, title="t"
+    "show_matrix bar": (1e5 * RNG.random((7, 28, 28)), [LONG] * 7, {}),
+    "show_weights": (RNG.normal(size=(10, 1, 28, 28)), [LONG] * 10, {}),
+    "show_feature_maps": (
+        {f"stages.{i}.conv1": RNG.random((40, 2**i, 2**i)) for i in range(5)},
+        {},
     ),
-    "show_weights": lambda: figures.show_weights(
-        RNG.normal(size=(10, 1, 28, 28)), [LONG] * 10, title="t"
+    "draw_window": (
+        *(np.zeros((7, 7)), -np.ones((3, 3)), np.zeros((5, 5))),
+        {"row": 1, "column": 2},
     ),
-    "show_feature_maps": lambda: figures.show_feature_maps(
-        {f"stages.{i}.conv1": RNG.random((40, 2**i, 2**i)) for i in range(5)}, title="t"
+    "show_receptive_field": (RNG.random((6, 32, 32)), [(3, 3, 9, 9)] * 6, [LONG] * 6, {}),
+    "plot_curves": ({f"curve number {i}": [0, 1, 2 + i / 1000] for i in range(12)}, LABELS),
+    "plot_curves wide": ({f"{LONG} {i}": np.arange(2) * 1e7 * i for i in range(9)}, LABELS),
+    "plot_curves log": (
+        {"a": (10.0 ** np.arange(-6, 7), 10.0 ** np.arange(-12, 13, 2))},
+        {"log": "xy"} | LABELS,
     ),
-    "draw_window": lambda: figures.draw_window(
-        np.zeros((7, 7)), -np.ones((3, 3)), np.zeros((5, 5)), row=1, column=2, title="t"
+    "plot_history": (history(), {}),
+    "plot_bars": ({f"features.{i}.conv": 1e6 + i for i in range(12)}, {"y_label": "y"}),
+    "plot_bars groups": (GROUPS, {"y_label": "accuracy", "spread": GROUPS}),
+    "plot_confusion": (1e3 * np.eye(10), CLASSES, {}),
+    "plot_confusion 40": (np.eye(40), [f"class {i}" for i in range(40)], {}),
+    "plot_strategies": ({f"{LONG} {i}": [0.5, 0.5001] for i in range(6)}, {}),
+    "plot_trade_off": (
+        {LONG: ([0.8, 0.9], [9e3, 50.0], ["16", "64"]), "exact": ([1], [200])},
+        LABELS,
     ),
-    "show_receptive_field": lambda: figures.show_receptive_field(
-        RNG.random((6, 32, 32)), [(3, 3, 9, 9)] * 6, [LONG] * 6, title="t"
-    ),
-    "plot_curves": lambda: figures.plot_curves(
-        {f"curve number {i}": [0, 1, 2 + i / 1000] for i in range(12)}, **LABELS
-    ),
-    "plot_curves, many long names": lambda: figures.plot_curves(
-        {f"{LONG} {i}": np.arange(2) * 1e7 * i for i in range(9)}, **LABELS
-    ),
-    "plot_curves, logarithmic": lambda: figures.plot_curves(
-        {"a": (10.0 ** np.arange(-6, 7), 10.0 ** np.arange(-12, 13, 2))}, log="xy", **LABELS
-    ),
-    "plot_curves, ticks": lambda: figures.plot_curves(
-        {"a": ([1, 8, 16, 32, 64], [1, 2, 3, 4, 5])}, x_ticks=[1, 8, 16, 32, 64], **LABELS
-    ),
-    "plot_history": lambda: figures.plot_history(history(), title="t"),
-    "plot_bars": lambda: figures.plot_bars(
-        {f"features.{i}.conv": (-1) ** i * 1e6 + i for i in range(12)},
-        title="t",
-        y_label="y",
-    ),
-    "plot_bars, groups": lambda: figures.plot_bars(
-        groups := {f"shift {i}": {LONG: 0.91, "CNN": 0.962} for i in range(4)},
-        title="t",
-        y_label="accuracy",
-        spread=groups,
-    ),
-    "plot_confusion": lambda: figures.plot_confusion(1e3 * np.eye(10), CLASSES, title="t"),
-    "plot_confusion, 40": lambda: figures.plot_confusion(
-        np.eye(40), [f"class {i}" for i in range(40)], title="t"
-    ),
-    "plot_strategies": lambda: figures.plot_strategies(
-        {f"{LONG} {i}": [0.5, 0.5001] for i in range(6)}, title="t"
-    ),
-    "plot_trade_off": lambda: figures.plot_trade_off(
-        {LONG: ([0.8, 0.9], [9e3, 50.0], ["16", "64"]), "exact": ([1], [200])}, **LABELS
-    ),
-    "plot_bubbles": lambda: figures.plot_bubbles(
-        10 ** RNG.uniform(-1, 3, 40),
-        RNG.uniform(55, 90, 40),
-        RNG.uniform(1, 600, 40),
+    "plot_bubbles": (
+        *(10 ** RNG.uniform(-1, 3, 40), RNG.uniform(55, 90, 40), RNG.uniform(1, 600, 40)),
         [f"network_{n}" for n in range(40)],
-        marked=["network_3", "network_9"],
-        marked_label="best",
-        size_label="million parameters",
-        log="x",
-        **LABELS,
+        {"marked": ["network_3", "network_9"], "marked_label": "best", "log": "x"}
+        | {"size_label": "million parameters"}
+        | LABELS,
     ),
-    "plot_memory": lambda: figures.plot_memory(timeline(), title="t"),
-    "show_neighbors": lambda: figures.show_neighbors(
-        IMAGES, IMAGES, {"pixels": RNG.integers(0, 10, (10, 4))}, title="t"
-    ),
-    "show_predictions": lambda: figures.show_predictions(
+    "plot_memory": (timeline(), {}),
+    "show_neighbors": (IMAGES, IMAGES, {"pixels": RNG.integers(0, 10, (10, 4))}, {}),
+    "show_predictions": (
         IMAGES,
         Record(
             class_names=CLASSES,
@@ -146,16 +118,18 @@ CASES = {
             probabilities=RNG.random((10, 3)),
             labels=np.zeros(10, int),
         ),
-        title="t",
-    ),
-    "draw_receptive_field_of_the_eye": lambda: figures.draw_receptive_field_of_the_eye(
-        title="t"
+        {},
     ),
 }
 
 
+def draw(case):
+    *given, options = CASES[case]
+    return getattr(figures, case.split()[0])(*given, **({"title": LONG * 2} | options))
+
+
 def test_every_function_has_a_case():
-    tried = {name.partition(",")[0] for name in CASES} | {"style"}
+    tried = {name.split()[0] for name in CASES} | {"style"}
     assert tried == {name for name in figures.__all__ if name[0].islower()}
 
 
@@ -176,7 +150,7 @@ def visible_texts(figure):
 
 @pytest.fixture(params=CASES, scope="module")
 def figure(request):
-    return CASES[request.param]()
+    return draw(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -218,30 +192,12 @@ def test_pictures_are_small_and_fit_the_page(figure, png):
     assert figure.get_figheight() <= 11
 
 
-@pytest.mark.parametrize(
-    "name", ["plot_curves", "plot_history", "plot_trade_off", "plot_confusion"]
-)
-def test_axes_of_numbers_are_named(name):
-    for axes in CASES[name]().axes:
-        assert axes.get_xlabel() or axes.get_label() == "<colorbar>"
-        assert axes.get_ylabel()
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["show_images", "plot_history", "plot_bars, groups", "plot_memory", "draw_window"],
-)
-def test_the_users_own_settings_do_not_reach_the_picture(name):
-    odd = {
-        "font.size": 20,
-        "lines.linewidth": 9,
-        "savefig.dpi": 30,
-        "savefig.bbox": "tight",
-    }
-    odd |= {"image.origin": "lower", "axes.facecolor": "red", "axes.labelsize": 5}
-    expected = CASES[name]().to_png()
-    with mpl.rc_context({**odd, "figure.dpi": 30, "axes.grid": False}):
-        assert CASES[name]().to_png() == expected
+def test_the_users_own_settings_do_not_reach_the_picture():
+    odd = {"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 30, "figure.dpi": 30}
+    odd |= {"savefig.bbox": "tight", "image.origin": "lower", "axes.facecolor": "red"}
+    expected = draw("plot_history").to_png()
+    with mpl.rc_context(odd | {"axes.labelsize": 5, "axes.grid": False}):
+        assert draw("plot_history").to_png() == expected
 
 
 # --- memory -------------------------------------------------------------------------------
