@@ -15,8 +15,6 @@ from PIL import Image, ImageOps
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import DataError
 
-__all__ = ["find_parts", "load_folder", "read_image"]
-
 _PARTS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),

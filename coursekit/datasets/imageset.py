@@ -10,8 +10,6 @@ import torch
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import derive_seed
 
-__all__ = ["ImageSet", "LazyImages", "stack_images"]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageSet:

@@ -18,8 +18,6 @@ from coursekit.datasets.imageset import ImageSet, LazyImages, stack_images
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import derive_seed, make_generator, seeded
 
-__all__ = ["Loader", "all_seeded", "make_loader", "split_stratified"]
-
 Batch = tuple[Tensor, Tensor]
 
 

@@ -335,7 +335,7 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
     }
     for asset, url in urls.items():
         (file,) = assets.get_asset(asset).files
-        assert file.addresses == (url,)
+        assert file.addresses == [url]
         assert file.hash.rpartition(":")[2] in url
 
 
