@@ -167,40 +167,32 @@ def column(values: np.ndarray) -> np.ndarray:
 
 def affine(
     across: np.ndarray, down: np.ndarray, offset: np.ndarray, positions: np.ndarray
-) -> np.ndarray:
+) -> Plane:
     """Return the plane ``across * x + down * y + offset`` of each image."""
     along_x = across[:, None] * positions + offset[:, None]
-    along_y = down[:, None] * positions
-    return along_x[:, None, :] + along_y[:, :, None]
+    return along_x[:, None, :] + (down[:, None] * positions)[:, :, None]
 
 
-def coverage(distances: np.ndarray, softness: np.ndarray) -> np.ndarray:
+def coverage(distances: Plane, softness: np.ndarray) -> Plane:
     """Return how much of each pixel lies inside, from signed distances to the edge."""
-    covered = distances * column(-1 / softness)
-    covered += 0.5
-    return np.clip(covered, 0, 1, out=covered)
+    return np.clip(distances * column(-1 / softness) + 0.5, 0, 1)
 
 
-def triangle_wave(plane: np.ndarray) -> np.ndarray:
+def triangle_wave(plane: Plane) -> Plane:
     """Return each value's distance to the nearest whole number, from 0 to 0.5."""
-    wave = plane - np.floor(plane + 0.5)
-    return np.abs(wave, out=wave)
+    return np.abs(plane - np.floor(plane + 0.5))
 
 
-def paint(canvas: np.ndarray, color: np.ndarray, covered: np.ndarray) -> None:
+def paint(canvas: Canvas, color: np.ndarray, covered: Plane) -> None:
     """Lay a color over the canvas, in place."""
     if color.ndim == 2:
         color = color[:, :, None, None]
-    change = color - canvas
-    change *= covered[:, None]
-    canvas += change
+    canvas += (color - canvas) * covered[:, None]
 
 
 def mix(first: np.ndarray, second: np.ndarray, plane: Plane) -> Canvas:
     """Return a canvas of the `first` color where the plane is 0, the `second` where it is 1."""
-    canvas = plane[:, None] * (second - first)[:, :, None, None]
-    canvas += first[:, :, None, None]
-    return canvas
+    return plane[:, None] * (second - first)[:, :, None, None] + first[:, :, None, None]
 
 
 def sample_bilinear(
@@ -210,31 +202,27 @@ def sample_bilinear(
     height, width = tables.shape[1:]
     x = np.clip(x, 0, np.float32(width - 1.001))
     y = np.clip(y, 0, np.float32(height - 1.001))
-    left, top = x.astype(np.int32), y.astype(np.int32)
-    x -= left
-    y -= top
-    top *= width
-    top += left
-    first = (which * (height * width)).astype(np.intp)[:, None, None] + top
-    flat = tables.reshape(-1)
+    left, top = np.floor(x), np.floor(y)
+    first = (which * (height * width))[:, None, None] + (top * width + left).astype(np.intp)
+    return _interpolate(tables, first, x - left, y - top)
+
+
+def _interpolate(tables: np.ndarray, first: np.ndarray, x: Plane, y: Plane) -> Plane:
+    """Return values between the entries at `first`, those beside, below, and beside below."""
+    flat, width = tables.reshape(-1), tables.shape[-1]
     upper = _lerp(flat[first], flat[1:][first], x)
     lower = _lerp(flat[width:][first], flat[width + 1 :][first], x)
     return _lerp(upper, lower, y)
 
 
-def to_bytes(canvas: np.ndarray) -> np.ndarray:
-    """Return the canvas as images of shape (n_images, height, width, 3), uint8."""
-    scaled = np.clip(canvas, 0, 1)
-    scaled *= 255
-    scaled += 0.5
-    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
-
-
 def _lerp(start: np.ndarray, stop: np.ndarray, part: np.ndarray) -> np.ndarray:
-    stop -= start
-    stop *= part
-    stop += start
-    return stop
+    return (stop - start) * part + start
+
+
+def to_bytes(canvas: Canvas) -> np.ndarray:
+    """Return the canvas as images of shape (n_images, height, width, 3), uint8."""
+    scaled = np.clip(canvas, 0, 1) * 255 + 0.5
+    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 TILE_SIZE = 256  # Entries along each side of the tile.
@@ -266,20 +254,10 @@ def sample_clouds(
     x = (a + phase[:, :1])[:, None, :] * size - (b * size)[:, :, None]
     y = (b + phase[:, 1:])[:, None, :] * size + (a * size)[:, :, None]
     floor_x, floor_y = np.floor(x), np.floor(y)
-    x -= floor_x
-    y -= floor_y
     left = floor_x.astype(np.int32) & (TILE_SIZE - 1)
     top = floor_y.astype(np.int32) & (TILE_SIZE - 1)
-    width = TILE_SIZE + 1
-    first = (top * width + left).astype(np.intp)
-    flat = _cloud_tile(tile).reshape(-1)
-    upper, lower = flat[first], flat[width:][first]
-    upper += (flat[1:][first] - upper) * x
-    lower += (flat[width + 1 :][first] - lower) * x
-    lower -= upper
-    lower *= y
-    lower += upper
-    return lower
+    first = (top * (TILE_SIZE + 1) + left).astype(np.intp)
+    return _interpolate(_cloud_tile(tile), first, x - floor_x, y - floor_y)
 
 
 @cache
