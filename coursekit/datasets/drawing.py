@@ -11,14 +11,13 @@ axis (image_size,) from -1 to 1, planes (n_images, height, width), canvases (n_i
 height, width) with values from 0 to 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from math import cos, sin, tau
 from statistics import NormalDist
 
 import numpy as np
 
-from coursekit.errors import SettingsError
 from coursekit.seeds import derive_seed
 
 Plane = np.ndarray
@@ -293,23 +292,3 @@ def chunks(n_images: int, image_size: int) -> Iterator[slice]:
     size = max(1, CHUNK_PIXELS // image_size**2)
     for first in range(0, n_images, size):
         yield slice(first, min(first + size, n_images))
-
-
-def check_window(n_images: int, image_size: int) -> None:
-    """Refuse a number or a size of pictures that cannot be drawn."""
-    if n_images < 1:
-        msg = f"n_images must be a whole number, at least 1, got {n_images!r}."
-        raise SettingsError(msg)
-    if not 8 <= image_size <= 1024:  # smaller shows nothing, larger fills the memory
-        msg = f"image_size must be from 8 to 1024 pixels, got {image_size!r}."
-        raise SettingsError(msg)
-
-
-def check_names(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as a tuple, or say which one is not known."""
-    names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or set(names) - set(known) or len(set(names)) < len(names):
-        given = f"got {', '.join(map(repr, names)) or 'none'}"
-        msg = f"{what} must be different names out of {', '.join(known)}; {given}."
-        raise SettingsError(msg)
-    return names

@@ -16,7 +16,6 @@ from coursekit.datasets.drawing import (
     Draws,
     Plane,
     affine,
-    check_window,
     chunks,
     column,
     coverage,
@@ -74,7 +73,6 @@ def make_land_cover(
     >>> make_land_cover(20, seed=0)
     ImageSet(20 images of 64 x 64 x 3, 10 classes)
     """
-    check_window(n_images, image_size)
     draws = Draws(seed, "land cover", np.arange(start, start + n_images, dtype=np.uint64))
     labels = draws.balanced("class", len(_PAINTERS))
     images = np.empty((n_images, image_size, image_size, 3), np.uint8)
@@ -89,27 +87,18 @@ def make_land_cover(
 def _seen_from_space(land: "Land", canvas: Canvas) -> Canvas:
     """Return the canvas out of focus, in uneven light, through haze, with cast and noise."""
     soft = _smoothed(_smoothed(canvas).swapaxes(2, 3)).swapaxes(2, 3)
-    soft -= canvas
-    soft *= land.number("blur", 0.1, 1)[:, None]
-    canvas += soft
-    light = land.mottle("light", 0.02, 0.08, tile="hills")
-    light *= land.number("uneven", 0, 0.25)
-    light += land.number("exposure", 0.6, 1.25)
-    canvas *= light[:, None]
-    gray = 0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2]
-    canvas -= gray[:, None]
-    canvas *= land.number("saturation", 0.5, 1.3)[:, None]
-    canvas += gray[:, None]
+    canvas += (soft - canvas) * land.number("blur", 0.1, 1)[:, None]
+    light = land.mottle("light", 0.02, 0.08, tile="hills") * land.number("uneven", 0, 0.25)
+    canvas *= (light + land.number("exposure", 0.6, 1.25))[:, None]
+    gray = (0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2])[:, None]
+    canvas = (canvas - gray) * land.number("saturation", 0.5, 1.3)[:, None] + gray
     uniform = land.draws.uniform
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
-    haze = haze[:, :, None, None] - canvas
-    haze *= column(uniform("haze") * uniform("haze too", 0, 0.5))[:, None]
-    canvas += haze
+    paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
     grain = gaussian_planes(land.draws.bits("grain")[:, 0], 3, canvas.shape[-1] ** 2)
     grain *= land.number("grain", 0.004, 0.025)
-    canvas += grain.reshape(canvas.shape)
-    return canvas
+    return canvas + grain.reshape(canvas.shape)
 
 
 def _smoothed(canvas: Canvas) -> Canvas:
@@ -170,10 +159,13 @@ class Land(NamedTuple):
         offset = self.draws.uniform(f"{name} offset", -reach, reach)
         across = affine(-sine, cosine, offset, self.positions)
         curvature = self.number(f"{name} bend", -bend, bend)
-        across -= curvature * along * along
         slope = 2 * curvature * along
-        across /= np.sqrt(slope * slope + 1)
+        across = (across - curvature * along * along) / np.sqrt(slope * slope + 1)
         return across, along
+
+    def near(self, line: Plane, half_width: np.ndarray | float) -> Plane:
+        """Return how much of each pixel lies by a line, from the distances to it."""
+        return coverage(np.abs(line) - column(half_width), self.pixel)
 
     def distance(self, name: str, *, reach: float) -> Plane:
         """Return distances to a point that lies within `reach` of the center on each axis."""
@@ -239,10 +231,7 @@ def cells(
 
 def _contrasted(plane: Plane, contrast: np.ndarray | float) -> Plane:
     """Return the factor of brightness, 1 where the plane is in the middle of 0 to 1."""
-    plane -= 0.5
-    plane *= contrast
-    plane += 1
-    return plane[:, None]
+    return ((plane - 0.5) * contrast + 1)[:, None]
 
 
 def patchwork(land: Land, lattice: Cells, palette: np.ndarray) -> Canvas:
@@ -268,17 +257,6 @@ def paint_some(
         canvas[rows] = part
 
 
-def paint_line(
-    canvas: Canvas,
-    land: Land,
-    line: Plane,
-    color: np.ndarray,
-    half_width: np.ndarray | float,
-) -> None:
-    """Paint all that lies within `half_width` of a curve, from the distances to it."""
-    paint(canvas, color, coverage(np.abs(line) - column(half_width), land.pixel))
-
-
 # What is painted
 
 
@@ -297,10 +275,8 @@ def houses(
     y = lattice.y - (lattice.share(15, 4) - 0.5) * (0.95 - 2 * half_y)
     empty = (lattice.share(19, 8) >= 0.85).astype(np.float32) * 9
     shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun"))
-    shade = coverage(
-        _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty, lattice.pixel
-    )
-    canvas *= (1 - 0.5 * shade)[:, None]
+    shadow = _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty
+    canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
     roof = patchwork(land, lattice, roofs)
     ridge = np.where((half_x > half_y), y * shadow_y, x * shadow_x) > 0
     roof *= np.where(ridge, 0.82, 1.05)[:, None]
@@ -318,9 +294,7 @@ def dots(lattice: Cells, share: np.ndarray, smallest: float) -> Plane:
     x = lattice.x - (lattice.share(8, 5) - 0.5) * room
     y = lattice.y - (lattice.share(13, 5) - 0.5) * room
     absent = (lattice.share(18, 8) >= share).astype(np.float32)
-    distance = np.sqrt(x * x + y * y) - radius
-    distance += absent * 9
-    return coverage(distance, lattice.pixel)
+    return coverage(np.sqrt(x * x + y * y) - radius + absent * 9, lattice.pixel)
 
 
 def uniform_ground(land: Land, name: str, *tables: np.ndarray, contrast: float) -> Canvas:
@@ -334,13 +308,8 @@ def paint_fields(land: Land, lattice: Cells, *, relief: float) -> Canvas:
     canvas = patchwork(land, lattice, land.colors("crops", CROPS, n_colors=8))
     density = column(lattice.width / land.draws.uniform("fields furrow", 0.08, 0.2))
     lines = np.where(lattice.is_turned(), lattice.along, lattice.across) * density
-    plowed = triangle_wave(lines)
-    plowed *= 2
-    plowed -= 0.5
-    plowed *= lattice.share(4, 4) * relief
-    plowed += 1
-    plowed *= land.mottle("soil", 0.1, 0.3) * 0.24 + 0.88
-    canvas *= plowed[:, None]
+    plowed = (triangle_wave(lines) * 2 - 0.5) * (lattice.share(4, 4) * relief) + 1
+    canvas *= (plowed * (land.mottle("soil", 0.1, 0.3) * 0.24 + 0.88))[:, None]
     border = lattice.borders(land.draws.uniform("border", 0.006, 0.02) / lattice.width)
     hedge = land.colors("field border", WOOD, SCRUB, DRY)
     paint(canvas, hedge, border * land.number("bordered", 0.2, 1))
@@ -351,11 +320,9 @@ def paint_countryside(land: Land) -> Canvas:
     """Return fields or woodland, whatever a road or a river runs through."""
     canvas = paint_fields(land, cells(land, "fields", 0.5, 1.4, warp=0.05), relief=0.15)
     woods = land.mottle("woods", 0.06, 0.15) - land.number("woods", 0.25, 1.3)
-    woods *= 30
-    np.clip(woods, 0, 1, out=woods)
     leaves = land.mottle("crowns", 0.12, 0.2, tile="crowns") * 0.5 + 0.75
     leaves = land.colors("leaves", WOOD)[:, :, None, None] * leaves[:, None]
-    paint(canvas, leaves, woods)
+    paint(canvas, leaves, np.clip(woods * 30, 0, 1))
     return canvas
 
 
@@ -364,16 +331,14 @@ def paint_water(land: Land, table: np.ndarray) -> Canvas:
     first, second = land.colors("water", table, n_colors=2).transpose(1, 0, 2)
     canvas = mix(first, second, land.mottle("depth", 0.03, 0.15))
     ripples = land.mottle("ripples", 0.15, 0.25, tile="crowns") - 0.5
-    ripples *= land.number("ripple", 0, 0.05)
-    canvas += ripples[:, None]
-    return canvas
+    return canvas + (ripples * land.number("ripple", 0, 0.05))[:, None]
 
 
 def paint_track(canvas: Canvas, land: Land) -> None:
     """Paint a narrow road."""
     line, _ = land.curve("track", bend=0.4, reach=0.8)
     width = land.draws.uniform("track width", 0.015, 0.035)
-    paint_line(canvas, land, line, land.colors("track", ASPHALT, SAND), width)
+    paint(canvas, land.colors("track", ASPHALT, SAND), land.near(line, width))
 
 
 def paint_trees(canvas: Canvas, land: Land, lattice: Cells, share: np.ndarray) -> None:
@@ -423,9 +388,8 @@ def _paint_permanent_crop(land: Land) -> Canvas:
     row, between = np.where(turned, along, across), np.where(turned, across, along)
     orchard = column(draws.happens("orchard", 0.55))
     distance = np.where(orchard > 0, np.sqrt(row * row + between * between), row)
-    distance -= land.number("thickness", 0.2, 0.36)
-    planted = coverage(distance, land.pixel / spacing)
-    planted *= lattice.share(5, 6) < 0.95
+    distance = distance - land.number("thickness", 0.2, 0.36)
+    planted = coverage(distance, land.pixel / spacing) * (lattice.share(5, 6) < 0.95)
     paint(canvas, land.colors("crown", WOOD, SCRUB), planted * 0.85)
     paint(canvas, land.colors("border", DRY), lattice.borders(0.025))
     return canvas
@@ -446,7 +410,7 @@ def _paint_pasture(land: Land) -> Canvas:
 def _path(canvas: Canvas, land: Land) -> None:
     line, _ = land.curve("path", bend=0.5, reach=0.8)
     width = land.draws.uniform("path width", 0.012, 0.025)
-    paint_line(canvas, land, line, land.colors("path", DRY), width)
+    paint(canvas, land.colors("path", DRY), land.near(line, width))
 
 
 def _paint_highway(land: Land) -> Canvas:
@@ -456,10 +420,10 @@ def _paint_highway(land: Land) -> Canvas:
     paint_some(canvas, land, "ramp", 0.35, _ramp)
     road, along = land.curve("road", bend=0.35)
     half_width = land.draws.uniform("road width", 0.07, 0.16)
-    paint_line(canvas, land, road, land.colors("verge", GRASS), half_width * 1.5)
-    paint_line(canvas, land, road, land.colors("asphalt", ASPHALT), half_width)
+    paint(canvas, land.colors("verge", GRASS), land.near(road, half_width * 1.5))
+    paint(canvas, land.colors("asphalt", ASPHALT), land.near(road, half_width))
     median = land.colors("median", GRASS, HALLS[:2])
-    paint_line(canvas, land, road, median, half_width * 0.16)
+    paint(canvas, median, land.near(road, half_width * 0.16))
     lane = np.floor(road / column(half_width * 0.5))
     places = hash_cells(land.draws.bits("cars")[:, 0], np.floor(along * 9), lane)
     on_road = np.abs(np.abs(road) - column(half_width * 0.58))
@@ -472,7 +436,7 @@ def _paint_highway(land: Land) -> Canvas:
 def _ramp(canvas: Canvas, land: Land) -> None:
     """Paint a circular slip road."""
     ring = np.abs(land.distance("ramp", reach=0.5) - land.number("ramp radius", 0.2, 0.45))
-    paint_line(canvas, land, ring, land.colors("ramp", ASPHALT), 0.03)
+    paint(canvas, land.colors("ramp", ASPHALT), land.near(ring, 0.03))
 
 
 def _paint_industrial(land: Land) -> Canvas:
@@ -514,17 +478,13 @@ def _paint_forest(land: Land) -> Canvas:
 
 def _clearing(canvas: Canvas, land: Land) -> None:
     bare = land.mottle("clearing", 0.05, 0.15) - land.number("cleared", 0.75, 0.95)
-    bare *= 20
-    paint(canvas, land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare, 0, 0.8))
+    paint(canvas, land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare * 20, 0, 0.8))
 
 
 def _paint_herbaceous_vegetation(land: Land) -> Canvas:
     """Return pictures of dry grass and scrub."""
-    patches = land.mottle("patches", 0.12, 0.3)
-    patches -= land.number("share", 0.35, 0.65)
-    patches *= land.number("sharpness", 2.5, 9)
-    patches += 0.5
-    np.clip(patches, 0, 1, out=patches)
+    patches = land.mottle("patches", 0.12, 0.3) - land.number("share", 0.35, 0.65)
+    patches = np.clip(patches * land.number("sharpness", 2.5, 9) + 0.5, 0, 1)
     canvas = mix(land.colors("dry", DRY), land.colors("scrub", SCRUB), patches)
     stems = land.mottle("stems", 0.12, 0.25, tile="crowns")
     canvas *= _contrasted(stems, land.number("depth", 0.1, 0.4))
@@ -537,9 +497,9 @@ def _paint_river(land: Land) -> Canvas:
     """Return pictures of rivers through the country."""
     canvas = paint_countryside(land)
     paint_some(canvas, land, "track", 0.3, paint_track)
-    wander = land.mottle("meanders", 0.1, 0.2, tile="hills") - 0.5
-    wander *= land.number("wander", 0.2, 1.0)
-    distance = np.abs(land.curve("river", bend=0.5)[0] + wander)
+    meanders = land.mottle("meanders", 0.1, 0.2, tile="hills") - 0.5
+    distance = land.curve("river", bend=0.5)[0] + meanders * land.number("wander", 0.2, 1)
+    distance = np.abs(distance)
     width = land.number("width", 0.1, 0.28)
     width = width * (0.75 + land.mottle("banks", 0.15, 0.3) * 0.5)
     bank = land.colors("bank", SAND, WOOD, SCRUB)
@@ -551,7 +511,7 @@ def _paint_river(land: Land) -> Canvas:
 
 def _bridge(canvas: Canvas, land: Land) -> None:
     line, _ = land.curve("bridge", bend=0.1, reach=0.4)
-    paint_line(canvas, land, line, land.colors("bridge", ASPHALT), 0.035)
+    paint(canvas, land.colors("bridge", ASPHALT), land.near(line, 0.035))
 
 
 def _paint_sea_lake(land: Land) -> Canvas:
@@ -563,11 +523,11 @@ def _paint_sea_lake(land: Land) -> Canvas:
 
 def _shore(canvas: Canvas, land: Land) -> None:
     coast, _ = land.curve("coast", bend=0.5, reach=0.3)
-    dry = coast + (land.mottle("coast", 0.08, 0.2) - 0.5) * 0.6
-    dry -= land.number("sea level", 0.3, 0.9)
-    beach = coverage(-dry - land.number("beach", 0, 0.1), land.pixel)
+    coast = coast + (land.mottle("coast", 0.08, 0.2) - 0.5) * 0.6
+    dry = land.number("sea level", 0.3, 0.9) - coast
+    beach = coverage(dry - land.number("beach", 0, 0.1), land.pixel)
     paint(canvas, land.colors("beach", SAND), beach)
-    paint(canvas, paint_countryside(land), coverage(-dry, land.pixel))
+    paint(canvas, paint_countryside(land), coverage(dry, land.pixel))
 
 
 _PAINTERS: dict[str, Callable[[Land], Canvas]] = {

@@ -1,15 +1,14 @@
 """Pictures of the shapes world: one shaded shape before a background, amid clutter.
 
-A `Scene` says what stands where; `draw_scenes` paints it at any size. The outlines of the 28
+A scene says what stands where; `draw_scenes` paints it at any size. The outlines of the 28
 shapes are tables of signed distances, negative inside a shape, which reaches about 1 from its
 center. Array shapes as in `drawing`; the picture is 2 wide.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from math import cos, pi, sin
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -225,157 +224,57 @@ ALL_SHAPES = tuple(_OUTLINES)
 SOURCE_SHAPES, UNSEEN_SHAPES = ALL_SHAPES[:18], ALL_SHAPES[18:]  # to pretrain, to transfer
 
 
-# Backgrounds
+class Rows(SimpleNamespace):
+    """Arrays with one entry an image each, by name."""
+
+    def at(self, rows: np.ndarray | tuple) -> "Rows":
+        """Return some of the entries."""
+        return Rows(**{name: values[rows] for name, values in vars(self).items()})
 
 
-class Pattern(NamedTuple):
-    """The background of each image; every field has one entry an image."""
-
-    kind: np.ndarray  # index into `BACKGROUNDS`
-    cosine: np.ndarray
-    sine: np.ndarray  # direction in which the pattern repeats
-    period: np.ndarray  # its length there; the picture is 2 wide
-    phase: np.ndarray  # shift along and across, in periods, of shape (n_images, 2)
-    fill: np.ndarray  # share of the second color, from 0 to 1
-
-    def along(self, positions: np.ndarray) -> Plane:
-        """Return how many periods each pixel lies along the direction."""
-        c, s = self.cosine / self.period, self.sine / self.period
-        return affine(c, s, self.phase[:, 0], positions)
-
-    def across(self, positions: np.ndarray) -> Plane:
-        """Return how many periods each pixel lies across the direction."""
-        c, s = self.cosine / self.period, self.sine / self.period
-        return affine(-s, c, self.phase[:, 1], positions)
-
-    def waves(self, positions: np.ndarray) -> tuple[Plane, Plane]:
-        """Return the distances to the nearest whole period, along and across."""
-        return triangle_wave(self.along(positions)), triangle_wave(self.across(positions))
-
-    def cover(self, edge: Plane, positions: np.ndarray) -> Plane:
-        """Return the share of the second color from distances in periods."""
-        return coverage(edge, _pixel(positions) / self.period)
+BACKGROUNDS = ("plain", "striped", "dotted", "checkered", "cloudy", "gridded", "wavy")
 
 
-def _pixel(positions: np.ndarray) -> np.float32:
-    """Width of a pixel; the picture is 2 wide."""
-    return np.float32(2 / len(positions))
+def _draw_pattern(pattern: Rows, name: str, positions: np.ndarray) -> Plane:
+    """Return how much each pixel has of the second color."""
+    cosine, sine, fill = pattern.cosine, pattern.sine, pattern.fill
+    if name == "plain":
+        slope = fill * 0.3
+        return affine(slope * cosine, slope * sine, slope, positions)
+    if name == "cloudy":
+        scale = 0.08 / pattern.period
+        clouds = sample_clouds(scale * cosine, scale * sine, pattern.phase, positions)
+        return np.clip((clouds - column(0.75 - 0.5 * fill)) * 2 + 0.5, 0, 1)
+    c, s = cosine / pattern.period, sine / pattern.period
+    along = affine(c, s, pattern.phase[:, 0], positions)  # in periods
+    across = affine(-s, c, pattern.phase[:, 1], positions)
+    pixel = _pixel(positions) / pattern.period
+    if name == "wavy":
+        bend = triangle_wave(across * 0.6)
+        bend *= bend * (3 - 4 * bend)  # smooth at both ends, 0 to 0.25
+        return coverage(triangle_wave(along + bend * 2.8) - column(fill * 0.5), pixel * 1.3)
+    a, b = triangle_wave(along), triangle_wave(across)
+    if name == "striped":
+        return coverage(a - column(fill * 0.5), pixel)
+    if name == "gridded":
+        return coverage(np.minimum(a, b) - column(fill * 0.28), pixel)
+    if name == "dotted":
+        return coverage(np.sqrt(a * a + b * b) - column(0.16 + fill * 0.25), pixel)
+    a, b = coverage(a - 0.25, pixel), coverage(b - 0.25, pixel)
+    return a + b - 2 * a * b  # checkered
 
 
-def _plain(pattern: Pattern, positions: np.ndarray) -> Plane:
-    slope = pattern.fill * 0.3
-    return affine(slope * pattern.cosine, slope * pattern.sine, slope, positions)
+# Scenes: `shapes.random_scene` says what they hold
 
 
-def _striped(pattern: Pattern, positions: np.ndarray) -> Plane:
-    edge = triangle_wave(pattern.along(positions)) - column(pattern.fill * 0.5)
-    return pattern.cover(edge, positions)
-
-
-def _wavy(pattern: Pattern, positions: np.ndarray) -> Plane:
-    bend = triangle_wave(pattern.across(positions) * 0.6)
-    bend *= bend * (3 - 4 * bend)  # smooth at both ends, 0 to 0.25
-    bend *= 2.8
-    edge = triangle_wave(pattern.along(positions) + bend) - column(pattern.fill * 0.5)
-    return coverage(edge, _pixel(positions) / pattern.period * 1.3)
-
-
-def _gridded(pattern: Pattern, positions: np.ndarray) -> Plane:
-    nearest = np.minimum(*pattern.waves(positions)) - column(pattern.fill * 0.28)
-    return pattern.cover(nearest, positions)
-
-
-def _checkered(pattern: Pattern, positions: np.ndarray) -> Plane:
-    along, across = (
-        pattern.cover(wave - 0.25, positions) for wave in pattern.waves(positions)
-    )
-    return along + across - 2 * along * across
-
-
-def _dotted(pattern: Pattern, positions: np.ndarray) -> Plane:
-    along, across = pattern.waves(positions)
-    along *= along
-    across *= across
-    along += across
-    distance = np.sqrt(along, out=along) - column(0.16 + pattern.fill * 0.25)
-    return pattern.cover(distance, positions)
-
-
-def _cloudy(pattern: Pattern, positions: np.ndarray) -> Plane:
-    scale = 0.08 / pattern.period
-    c, s = scale * pattern.cosine, scale * pattern.sine
-    clouds = sample_clouds(c, s, pattern.phase, positions)
-    clouds -= column(0.75 - 0.5 * pattern.fill)
-    clouds *= 2
-    clouds += 0.5
-    return np.clip(clouds, 0, 1, out=clouds)
-
-
-_PATTERNS: dict[str, Callable[[Pattern, np.ndarray], Plane]] = {
-    "plain": _plain,
-    "striped": _striped,
-    "dotted": _dotted,
-    "checkered": _checkered,
-    "cloudy": _cloudy,
-    "gridded": _gridded,
-    "wavy": _wavy,
-}
-
-BACKGROUNDS = tuple(_PATTERNS)
-
-
-# Scenes
-
-
-class Clutter(NamedTuple):
-    """Small bars, triangles and dots, a fixed number an image; sizes are half-widths."""
-
-    x: np.ndarray
-    y: np.ndarray
-    cosine: np.ndarray
-    sine: np.ndarray
-    length: np.ndarray
-    width: np.ndarray
-    slant: np.ndarray  # 0 for a bar, 1 for a triangle
-    visible: np.ndarray  # of type bool
-    color: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """Everything in the pictures; each field has one entry an image, float32 unless said."""
-
-    shape: np.ndarray  # index into the atlas, of shape (n_images,), int64
-    x: np.ndarray
-    y: np.ndarray
-    radius: np.ndarray  # half-width of the shape; the picture is 2 wide
-    aspect: np.ndarray  # wider than high above 1
-    cosine: np.ndarray
-    sine: np.ndarray  # direction in which the shape is turned
-    color: np.ndarray  # of shape (n_images, 3)
-    pattern: Pattern
-    background_colors: np.ndarray  # of shape (n_images, 2, 3)
-    behind: Clutter
-    front: Clutter
-    light_x: np.ndarray
-    light_y: np.ndarray  # where the light comes from, of length 1
-    relief: np.ndarray  # how strongly the light shades the shape
-    shadow: np.ndarray  # opacity of its shadow
-    falloff: np.ndarray  # how much darker the picture is away from the light
-    contrast: np.ndarray  # below 1, the picture is seen as through haze
-    haze: np.ndarray  # brightness of that haze, from 0 to 1
-    noise: np.ndarray  # standard deviation of the noise
-    noise_keys: np.ndarray  # random bits, of shape (n_images,), uint64
-
-
-def draw_scenes(scene: Scene, *, image_size: int) -> np.ndarray:
+def draw_scenes(scene: Rows, *, image_size: int) -> np.ndarray:
     """Return pictures of the scenes."""
     positions = pixel_positions(image_size)
     planes = np.empty((len(scene.shape), image_size, image_size), np.float32)
-    for kind, draw in enumerate(_PATTERNS.values()):
+    for kind, name in enumerate(BACKGROUNDS):
         rows = np.flatnonzero(scene.pattern.kind == kind)
         if len(rows):
-            planes[rows] = draw(Pattern(*(v[rows] for v in scene.pattern)), positions)
+            planes[rows] = _draw_pattern(scene.pattern.at(rows), name, positions)
     canvas = mix(scene.background_colors[:, 0], scene.background_colors[:, 1], planes)
     _draw_clutter(canvas, scene.behind, positions)
     _draw_shape(canvas, scene, positions)
@@ -384,31 +283,26 @@ def draw_scenes(scene: Scene, *, image_size: int) -> np.ndarray:
     canvas *= affine(across, down, np.ones_like(across), positions)[:, None]
     canvas *= column(scene.contrast)[:, None]
     canvas += column(scene.haze * (1 - scene.contrast))[:, None]
-    grain = gaussian_planes(scene.noise_keys, 3, image_size**2)
-    grain *= column(scene.noise)
-    canvas += grain.reshape(canvas.shape)
-    return to_bytes(canvas)
+    grain = gaussian_planes(scene.noise_keys, 3, image_size**2) * column(scene.noise)
+    return to_bytes(canvas + grain.reshape(canvas.shape))
 
 
-def _draw_clutter(canvas: Canvas, clutter: Clutter, positions: np.ndarray) -> None:
+def _draw_clutter(canvas: Canvas, clutter: Rows, positions: np.ndarray) -> None:
     for number in range(clutter.visible.shape[1]):
         rows = np.flatnonzero(clutter.visible[:, number])
         if len(rows):
-            item = Clutter(*(values[rows, number] for values in clutter))
-            part = canvas[rows]
+            item, part = clutter.at((rows, number)), canvas[rows]
             paint(part, item.color, _clutter_coverage(item, positions))
             canvas[rows] = part
 
 
-def _clutter_coverage(item: Clutter, positions: np.ndarray) -> Plane:
+def _clutter_coverage(item: Rows, positions: np.ndarray) -> Plane:
     x, y, c, s = item.x, item.y, item.cosine, item.sine
     along = np.abs(affine(c, s, -(c * x + s * y), positions))
     across = affine(-s, c, s * x - c * y, positions)
     along += across * column(item.slant * 0.5)
-    along -= column(item.length)
-    np.abs(across, out=across)
-    across -= column(item.width)
-    return coverage(np.maximum(along, across, out=along), _pixel(positions))
+    edge = np.maximum(along - column(item.length), np.abs(across) - column(item.width))
+    return coverage(edge, _pixel(positions))
 
 
 def shape_distance(
@@ -429,35 +323,30 @@ def shape_distance(
     wide, high = to_entry / (radius * aspect), to_entry * aspect / radius
     across = affine(c * wide, s * wide, middle - (c * x + s * y) * wide, positions)
     down = affine(-s * high, c * high, middle + (s * x - c * y) * high, positions)
-    distance = sample_bilinear(_shape_atlas(), which, across, down)
-    distance *= column(radius)
-    return distance
+    return sample_bilinear(_shape_atlas(), which, across, down) * column(radius)
 
 
-def _draw_shape(canvas: Canvas, scene: Scene, positions: np.ndarray) -> None:
-    reach = 0.16 * scene.radius + 0.05  # of the shadow, away from the light
+def _draw_shape(canvas: Canvas, scene: Rows, positions: np.ndarray) -> None:
+    x, y, radius = scene.x, scene.y, scene.radius
     turned = scene.aspect, scene.cosine, scene.sine
-    distance, shifted = (
-        shape_distance(scene.shape, x, y, scene.radius, positions, turned)
-        for x, y in (
-            (scene.x, scene.y),
-            (scene.x - reach * scene.light_x, scene.y - reach * scene.light_y),
-        )
-    )
-    shade = coverage(shifted, _pixel(positions) + reach)
-    shade *= column(scene.shadow)
+    reach = 0.16 * radius + 0.05  # of the shadow, away from the light
+    shadow_x, shadow_y = x - reach * scene.light_x, y - reach * scene.light_y
+    distance = shape_distance(scene.shape, x, y, radius, positions, turned)
+    shifted = shape_distance(scene.shape, shadow_x, shadow_y, radius, positions, turned)
+    shade = coverage(shifted, _pixel(positions) + reach) * column(scene.shadow)
     canvas *= (1 - shade)[:, None]
     # The color under the light: rounded edges, and a soft slope across.
-    slope = (shifted - distance) * column(scene.relief * 0.45 / reach)
-    rim = distance * column(1 / (0.28 * scene.radius))
-    rim += 1
-    slope *= np.clip(rim, 0.15, 1, out=rim)
-    tilt = scene.relief * 0.3 / scene.radius
+    rim = np.clip(distance * column(1 / (0.28 * radius)) + 1, 0.15, 1)
+    slope = (shifted - distance) * column(scene.relief * 0.45 / reach) * rim
+    tilt = scene.relief * 0.3 / radius
     across, down = tilt * scene.light_x, tilt * scene.light_y
-    slope += affine(across, down, -(across * scene.x + down * scene.y), positions)
-    lighter = np.clip(slope, 0, 0.8)
-    darker = np.clip(slope, -0.6, 0, out=slope)
-    darker += 1
+    slope += affine(across, down, -(across * x + down * y), positions)
+    darker, lighter = np.clip(slope, -0.6, 0) + 1, np.clip(slope, 0, 0.8)
     color = scene.color[:, :, None, None] * darker[:, None]
     color += (1 - scene.color)[:, :, None, None] * lighter[:, None]
     paint(canvas, color, coverage(distance, _pixel(positions)))
+
+
+def _pixel(positions: np.ndarray) -> np.float32:
+    """Width of a pixel; the picture is 2 wide."""
+    return np.float32(2 / len(positions))
