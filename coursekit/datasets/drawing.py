@@ -139,12 +139,11 @@ def _mix32(word: np.ndarray) -> None:
 
 
 @cache
-def _direction_table() -> tuple[np.ndarray, np.ndarray]:
+def _direction_table() -> np.ndarray:
+    """Return cosines and sines of the steps of a turn, of shape (2, N_DIRECTIONS)."""
     angles = [tau * step / N_DIRECTIONS for step in range(N_DIRECTIONS)]
-    rounded = (
-        np.round(np.array([[f(a) for a in angles] for f in (cos, sin)]) * 2**20) / 2**20
-    )
-    return rounded[0].astype(np.float32), rounded[1].astype(np.float32)
+    table = np.array([[f(angle) for angle in angles] for f in (cos, sin)])
+    return (np.round(table * 2**20) / 2**20).astype(np.float32)
 
 
 @cache

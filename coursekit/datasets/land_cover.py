@@ -234,12 +234,11 @@ def _contrasted(plane: Plane, contrast: np.ndarray | float) -> Plane:
     return ((plane - 0.5) * contrast + 1)[:, None]
 
 
-def patchwork(land: Land, lattice: Cells, palette: np.ndarray) -> Canvas:
+def patchwork(lattice: Cells, palette: np.ndarray) -> Canvas:
     """Return a canvas on which every cell has one of eight colors, (n_images, 8, 3)."""
-    n_images, size = len(palette), len(land.positions)
-    canvas = np.empty((n_images, 3, size, size), np.float32)
     entry = (lattice.bits & np.uint32(7)).astype(np.intp)
-    entry += 8 * np.arange(n_images)[:, None, None]
+    entry += 8 * np.arange(len(palette))[:, None, None]
+    canvas = np.empty((len(entry), 3, *entry.shape[1:]), np.float32)
     for channel in range(3):
         colors = palette[:, :, channel].reshape(-1)
         np.take(colors, entry, out=canvas[:, channel], mode="clip")
@@ -277,8 +276,8 @@ def houses(
     shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun"))
     shadow = _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty
     canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
-    roof = patchwork(land, lattice, roofs)
-    ridge = np.where((half_x > half_y), y * shadow_y, x * shadow_x) > 0
+    roof = patchwork(lattice, roofs)
+    ridge = np.where(half_x > half_y, y * shadow_y, x * shadow_x) > 0
     roof *= np.where(ridge, 0.82, 1.05)[:, None]
     paint(canvas, roof, coverage(_box(x, y, half_x, half_y) + empty, lattice.pixel))
 
@@ -305,7 +304,7 @@ def uniform_ground(land: Land, name: str, *tables: np.ndarray, contrast: float) 
 
 def paint_fields(land: Land, lattice: Cells, *, relief: float) -> Canvas:
     """Return fields with plow lines as strong as `relief`, a border around each."""
-    canvas = patchwork(land, lattice, land.colors("crops", CROPS, n_colors=8))
+    canvas = patchwork(lattice, land.colors("crops", CROPS, n_colors=8))
     density = column(lattice.width / land.draws.uniform("fields furrow", 0.08, 0.2))
     lines = np.where(lattice.is_turned(), lattice.along, lattice.across) * density
     plowed = (triangle_wave(lines) * 2 - 0.5) * (lattice.share(4, 4) * relief) + 1
@@ -378,9 +377,7 @@ def _paint_permanent_crop(land: Land) -> Canvas:
     """Return pictures of orchards and vineyards."""
     draws = land.draws
     lattice = cells(land, "plots", 0.8, 2.2, warp=0.03)
-    canvas = patchwork(
-        land, lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8)
-    )
+    canvas = patchwork(lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8))
     spacing = draws.uniform("spacing", 0.13, 0.26)
     density = column(lattice.width / spacing)
     across, along = (triangle_wave(p * density) for p in (lattice.across, lattice.along))

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from coursekit.assets import data_folder, fetch, get_asset
-from coursekit.datasets.folders import load_folder
+from coursekit.datasets.folders import load_folder, read_image
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.datasets.loading import split_stratified
 from coursekit.errors import DataError
@@ -141,25 +140,16 @@ def load_photos() -> ImageSet:
     Lazy, of different sizes, the gray ones with three equal channels. The card states the
     sources.
     """
-    names = tuple(name for name in PHOTOS if _photo_path(name).is_file())
+    folder = Path(find_spec("skimage").origin).parent / "data"  # not imported: that is slow
+    names = [name for name, (file, _) in PHOTOS.items() if (folder / file).is_file()]
     lines = [f"- {name}: {PHOTOS[name][1]}" for name in names]
     head = "Photographs bundled with scikit-image (skimage.data); sources as stated there:"
     return ImageSet(
-        images=LazyImages(_read_photo, names),
+        images=LazyImages(read_image, [folder / PHOTOS[name][0] for name in names]),
         labels=np.arange(len(names)),
         class_names=names,
         card="\n".join([head, *lines]),
     )
-
-
-def _read_photo(name: str) -> np.ndarray:
-    with Image.open(_photo_path(name)) as image:
-        return np.array(image.convert("RGB"))
-
-
-def _photo_path(name: str) -> Path:
-    origin = find_spec("skimage").origin  # not imported: that is slow
-    return Path(origin).parent / "data" / PHOTOS[name][0]
 
 
 def load_ilsvrc_winners() -> "pd.DataFrame":
