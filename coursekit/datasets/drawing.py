@@ -79,13 +79,12 @@ class Draws:
 
     def directions(
         self, name: str, *, most: float | None = None, n_columns: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return cosine and sine of any angle, or of one up to `most` turns to each side."""
+    ) -> np.ndarray:
+        """Return cosine and sine, on the last axis, of any angle or one up to `most` turns."""
         span = (0, 1) if most is None else (-most, most)
         turns = self.uniform(name, *span, n_columns=n_columns)
         steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
-        cosine, sine = _direction_table()
-        return cosine[steps], sine[steps]
+        return _direction_table()[steps]
 
     def balanced(self, name: str, n_values: int) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
@@ -140,9 +139,9 @@ def _mix32(word: np.ndarray) -> None:
 
 @cache
 def _direction_table() -> np.ndarray:
-    """Return cosines and sines of the steps of a turn, of shape (2, N_DIRECTIONS)."""
+    """Return cosine and sine of each step of a turn, of shape (N_DIRECTIONS, 2)."""
     angles = [tau * step / N_DIRECTIONS for step in range(N_DIRECTIONS)]
-    table = np.array([[f(angle) for angle in angles] for f in (cos, sin)])
+    table = np.array([(cos(angle), sin(angle)) for angle in angles])
     return (np.round(table * 2**20) / 2**20).astype(np.float32)
 
 

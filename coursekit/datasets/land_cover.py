@@ -144,7 +144,7 @@ class Land(NamedTuple):
 
     def mottle(self, name: str, low: float, high: float, *, tile: str = "clouds") -> Plane:
         """Return fractal noise at a random place and angle; small sizes are close."""
-        cosine, sine = self.draws.directions(f"{name} turn")
+        cosine, sine = self.draws.directions(f"{name} turn").T
         scale = self.draws.uniform(f"{name} scale", low, high)
         place = self.draws.uniform(f"{name} place", n_columns=2)
         return sample_clouds(scale * cosine, scale * sine, place, self.positions, tile=tile)
@@ -154,7 +154,7 @@ class Land(NamedTuple):
 
         Positive on one side, negative on the other; and how far along it each pixel lies.
         """
-        cosine, sine = self.draws.directions(f"{name} turn")
+        cosine, sine = self.draws.directions(f"{name} turn").T
         along = affine(cosine, sine, np.zeros_like(sine), self.positions)
         offset = self.draws.uniform(f"{name} offset", -reach, reach)
         across = affine(-sine, cosine, offset, self.positions)
@@ -208,7 +208,7 @@ def cells(
     Borders wander by `warp` cells; rows of `bricks` are shifted against each other.
     """
     uniform, positions = land.draws.uniform, land.positions
-    cosine, sine = land.draws.directions(f"{name} turn")
+    cosine, sine = land.draws.directions(f"{name} turn").T
     width = uniform(f"{name} width", low, high)
     height = width * uniform(f"{name} stretch", 0.8, 1.25)
     phase = uniform(f"{name} phase", n_columns=2)
@@ -273,7 +273,7 @@ def houses(
     x = lattice.x - (lattice.share(11, 4) - 0.5) * (0.95 - 2 * half_x)
     y = lattice.y - (lattice.share(15, 4) - 0.5) * (0.95 - 2 * half_y)
     empty = (lattice.share(19, 8) >= 0.85).astype(np.float32) * 9
-    shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun"))
+    shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun").T)
     shadow = _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty
     canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
     roof = patchwork(lattice, roofs)

@@ -237,7 +237,7 @@ BACKGROUNDS = ("plain", "striped", "dotted", "checkered", "cloudy", "gridded", "
 
 def _draw_pattern(pattern: Rows, name: str, positions: np.ndarray) -> Plane:
     """Return how much each pixel has of the second color."""
-    cosine, sine, fill = pattern.cosine, pattern.sine, pattern.fill
+    (cosine, sine), fill = pattern.turn.T, pattern.fill
     if name == "plain":
         slope = fill * 0.3
         return affine(slope * cosine, slope * sine, slope, positions)
@@ -279,7 +279,7 @@ def draw_scenes(scene: Rows, *, image_size: int) -> np.ndarray:
     _draw_clutter(canvas, scene.behind, positions)
     _draw_shape(canvas, scene, positions)
     _draw_clutter(canvas, scene.front, positions)
-    across, down = scene.falloff * scene.light_x, scene.falloff * scene.light_y
+    across, down = scene.falloff * scene.light.T
     canvas *= affine(across, down, np.ones_like(across), positions)[:, None]
     canvas *= column(scene.contrast)[:, None]
     canvas += column(scene.haze * (1 - scene.contrast))[:, None]
@@ -297,7 +297,7 @@ def _draw_clutter(canvas: Canvas, clutter: Rows, positions: np.ndarray) -> None:
 
 
 def _clutter_coverage(item: Rows, positions: np.ndarray) -> Plane:
-    x, y, c, s = item.x, item.y, item.cosine, item.sine
+    x, y, (c, s) = item.x, item.y, item.turn.T
     along = np.abs(affine(c, s, -(c * x + s * y), positions))
     across = affine(-s, c, s * x - c * y, positions)
     along += across * column(item.slant * 0.5)
@@ -311,13 +311,14 @@ def shape_distance(
     y: np.ndarray,
     radius: np.ndarray,
     positions: np.ndarray,
-    turned: tuple = (1.0, 1.0, 0.0),
+    aspect: float | np.ndarray = 1,
+    turn: tuple | np.ndarray = (1, 0),
 ) -> Plane:
     """Return the signed distance of each pixel to a shape's edge, negative inside.
 
-    `turned` are its aspect, and cosine and sine of its angle.
+    It is wider than high above an `aspect` of 1; `turn` are cosine and sine of its angle.
     """
-    aspect, c, s = turned
+    c, s = turn
     to_entry = np.float32((ATLAS_SIZE - 1) / (2 * ATLAS_REACH))
     middle = np.float32((ATLAS_SIZE - 1) / 2)
     wide, high = to_entry / (radius * aspect), to_entry * aspect / radius
@@ -328,18 +329,19 @@ def shape_distance(
 
 def _draw_shape(canvas: Canvas, scene: Rows, positions: np.ndarray) -> None:
     x, y, radius = scene.x, scene.y, scene.radius
-    turned = scene.aspect, scene.cosine, scene.sine
+    light_x, light_y = scene.light.T
+    turned = scene.aspect, scene.turn.T
     reach = 0.16 * radius + 0.05  # of the shadow, away from the light
-    shadow_x, shadow_y = x - reach * scene.light_x, y - reach * scene.light_y
-    distance = shape_distance(scene.shape, x, y, radius, positions, turned)
-    shifted = shape_distance(scene.shape, shadow_x, shadow_y, radius, positions, turned)
+    distance = shape_distance(scene.shape, x, y, radius, positions, *turned)
+    away = x - reach * light_x, y - reach * light_y
+    shifted = shape_distance(scene.shape, *away, radius, positions, *turned)
     shade = coverage(shifted, _pixel(positions) + reach) * column(scene.shadow)
     canvas *= (1 - shade)[:, None]
     # The color under the light: rounded edges, and a soft slope across.
     rim = np.clip(distance * column(1 / (0.28 * radius)) + 1, 0.15, 1)
     slope = (shifted - distance) * column(scene.relief * 0.45 / reach) * rim
     tilt = scene.relief * 0.3 / radius
-    across, down = tilt * scene.light_x, tilt * scene.light_y
+    across, down = tilt * light_x, tilt * light_y
     slope += affine(across, down, -(across * x + down * y), positions)
     darker, lighter = np.clip(slope, -0.6, 0) + 1, np.clip(slope, 0, 0.8)
     color = scene.color[:, :, None, None] * darker[:, None]

@@ -81,9 +81,6 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
     radius = _look_up(attributes["size"], RADII) * uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = uniform("x", -1, 1) * room, uniform("y", -1, 1) * room
-    cosine, sine = draws.directions("turn", most=40 / 360)
-    pattern_cosine, pattern_sine = draws.directions("pattern turn")
-    light_x, light_y = draws.directions("light")
     rgb = _look_up(attributes["color"], RGB) * uniform("brightness", 0.85, 1.05)[:, None]
     rgb = np.clip(rgb + uniform("tint", -0.05, 0.05, n_columns=3), 0, 1)
     return Rows(
@@ -92,13 +89,11 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         y=y,
         radius=radius,
         aspect=uniform("aspect", 0.85, 1.15),  # wider than high above 1
-        cosine=cosine,
-        sine=sine,
+        turn=draws.directions("turn", most=40 / 360),
         color=rgb,
         pattern=Rows(
             kind=_numbers(attributes["background"], BACKGROUNDS),
-            cosine=pattern_cosine,
-            sine=pattern_sine,  # direction in which the pattern repeats
+            turn=draws.directions("pattern turn"),  # in which the pattern repeats
             period=uniform("pattern period", 0.26, 0.75),  # its length there
             phase=uniform("pattern phase", n_columns=2),  # shift in periods
             fill=uniform("pattern fill", 0.35, 0.65),  # share of the second color
@@ -106,8 +101,7 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         background_colors=_background_colors(draws, rgb),
         behind=_clutter_behind(draws),
         front=_bar_in_front(draws, x, y, radius),
-        light_x=light_x,
-        light_y=light_y,  # where the light comes from
+        light=draws.directions("light"),  # where it comes from
         relief=uniform("relief", 0.3, 1),  # how strongly it shades the shape
         shadow=uniform("shadow", 0.25, 0.6),  # opacity
         falloff=uniform("falloff", 0, 0.25),  # how much darker it is away from the light
@@ -153,12 +147,10 @@ def _clutter_behind(draws: Draws) -> Rows:
     """Return a bar, a triangle and two dots, each there or not."""
     length = draws.uniform("clutter length", 1, 1.5, n_columns=4)
     length = length * np.array([0.17, 0.09, 0.06, 0.05], np.float32)
-    cosine, sine = draws.directions("clutter turn", n_columns=4)
     return Rows(
         x=draws.uniform("clutter x", -0.95, 0.95, n_columns=4),
         y=draws.uniform("clutter y", -0.95, 0.95, n_columns=4),
-        cosine=cosine,
-        sine=sine,
+        turn=draws.directions("clutter turn", n_columns=4),
         length=length,
         width=length * np.array([0.3, 0.9, 1, 1], np.float32),
         slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),  # 1: triangle
@@ -169,14 +161,12 @@ def _clutter_behind(draws: Draws) -> Rows:
 
 def _bar_in_front(draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> Rows:
     """Return one bar over the rim of the shape, in three pictures of twenty."""
-    way_x, way_y = draws.directions("bar turn")
+    way_x, way_y = draws.directions("bar turn").T
     away = draws.uniform("bar place", 0.6, 1) * radius
-    cosine, sine = draws.directions("bar tilt")
     bar = Rows(
         x=x + away * way_x,
         y=y + away * way_y,
-        cosine=cosine,
-        sine=sine,
+        turn=draws.directions("bar tilt"),
         length=draws.uniform("bar length", 0.3, 0.65) * radius,
         width=draws.uniform("bar width", 0.09, 0.14) * radius,
         slant=np.zeros_like(x),
@@ -290,27 +280,20 @@ def draw_shape(
     """
     for what, name, known in (("shape", shape, ALL_SHAPES), ("color", color, COLORS)):
         _known(what, [name], known)
-    numbers = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "cosine": 1, "sine": 0}
-    numbers |= {
-        "light_x": -0.6,
-        "light_y": -0.8,
-        "relief": 0.6,
-        "shadow": 0.4,
-        "falloff": 0,
-    }
-    numbers |= {"contrast": 1, "haze": 0, "noise": 0}
-    turn = {"cosine": [0.8], "sine": [0.6], "fill": [0.5]}
+    place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
+    light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
+    paper = [(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]
+    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "haze": 0}
+    fields = place | light | look | {"noise": 0}
     nothing = Rows(visible=np.zeros((1, 0), bool))
-    paper = [[(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]]
     scene = Rows(
-        **{name: np.array([number], np.float32) for name, number in numbers.items()},
+        **{name: np.array([value], np.float32) for name, value in fields.items()},
         shape=_numbers([shape], ALL_SHAPES),
-        color=np.array([RGB[color]], np.float32),
         pattern=Rows(
             kind=_numbers(["plain"], BACKGROUNDS),
-            **{name: np.array(number, np.float32) for name, number in turn.items()},
+            turn=np.array([[0.8, 0.6]], np.float32),
+            fill=np.array([0.5], np.float32),
         ),
-        background_colors=np.array(paper, np.float32),
         behind=nothing,
         front=nothing,
         noise_keys=np.zeros(1, np.uint64),
