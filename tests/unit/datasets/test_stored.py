@@ -1,26 +1,21 @@
 """Digits, photographs, tables and downloads: right, complete, offline."""
 
-import gzip
 import hashlib
 import inspect
-import io
 import pickle
 import re
+import shutil
 import struct
-import tarfile
-import zipfile
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torchvision
 from PIL import Image
 
-from coursekit import assets, datasets
-from coursekit.assets import get_asset
-from coursekit.datasets import load_digits, load_photos
+from coursekit import datasets
+from coursekit.datasets import load_digits, load_photos, stored
 from coursekit.datasets.stored import PHOTOS, center, load_download, load_published
-from coursekit.errors import AssetError, DataError
+from coursekit.errors import DataError
 
 PARTS = ("train", "test")
 
@@ -30,7 +25,8 @@ PARTS = ("train", "test")
 def test_the_digits_are_the_same_on_every_machine_and_centered_by_their_mass():
     images = load_digits().images
     assert images.shape == (1797, 28, 28, 1)
-    assert hashlib.sha256(images.tobytes()).hexdigest() == DIGITS_SHA256
+    stays = "84798003431a16801c5f243b46997771d3b004fee79b658275df33a598b5f5fc"
+    assert hashlib.sha256(images.tobytes()).hexdigest() == stays
     ink, position = images[..., 0].astype(float), np.arange(28) - 13.5
     for axis in (1, 2):
         middle = ink.sum(axis=axis) @ position / ink.sum(axis=(1, 2))
@@ -38,9 +34,6 @@ def test_the_digits_are_the_same_on_every_machine_and_centered_by_their_mass():
     corner = np.zeros((1, 20, 20), np.int64)
     corner[0, 0, 0], corner[0, 19, 19] = 255, 1
     assert center(corner).sum() == 256, "never cut"
-
-
-DIGITS_SHA256 = "84798003431a16801c5f243b46997771d3b004fee79b658275df33a598b5f5fc"
 
 
 def test_parts_of_the_digits_are_stratified_disjoint_and_together_all():
@@ -114,121 +107,86 @@ def test_efficientnets_scale_as_torchvision_builds_them(row):
     )
 
 
-# --- downloads: tiny files in the form of the real ones, through the mirror
+# --- downloads: tiny files in the form of the real ones
 
 
 def md5(content):
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def jpeg(seed, size=(64, 64)):
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def make_zip(members):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return stream.getvalue()
-
-
 @pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """An empty mirror and cache, and a registry whose sums are those of the tiny files."""
-    monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
-    monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
-    bent = {}
-    monkeypatch.setattr(assets, "get_asset", lambda name: bent.get(name, get_asset(name)))
+def fetched(monkeypatch, tmp_path):
+    """A folder that all assets lie in, with a function that fills it."""
 
-    def put(name, contents):
-        files = []
-        for file in get_asset(name).files:
-            content = contents[file.path.rpartition("/")[2]]
-            path = tmp_path / "mirror" / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            known = {"hash": file.hash and f"md5:{md5(content)}"}
-            if file.unpacked_hash:
-                known["unpacked_hash"] = f"md5:{md5(gzip.decompress(content))}"
-            files.append(replace(file, **known))
-        bent[name] = replace(get_asset(name), files=tuple(files))
+    def save(files):
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                (tmp_path / name).write_bytes(content)
+            else:
+                Image.fromarray(content).save(tmp_path / name, "JPEG")
+        return tmp_path
 
-    return put
+    places = {"mnist": tmp_path / "MNIST"}
+    monkeypatch.setattr(stored, "fetch", lambda name: places.get(name, tmp_path))
+    return save
 
 
-def mnist_files():
-    def idx(array):
-        header = struct.pack(">BBBB", 0, 0, 8, array.ndim)
-        shape = struct.pack(f">{array.ndim}I", *array.shape)
-        return gzip.compress(header + shape + array.tobytes())
+def noise(seed, height=64, width=64):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
-    made, rng = {}, np.random.default_rng(0)
+
+def idx(array):
+    header = struct.pack(">BBBB", 0, 0, 8, array.ndim)
+    return header + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+def test_mnist_has_the_pixels_of_its_files(fetched):
+    images, labels = noise(0, 30, 28 * 28)[..., 0].reshape(30, 28, 28), np.arange(30) % 10
+    files = {}
     for prefix, count in [("train", 30), ("t10k", 20)]:
-        images = rng.integers(0, 256, (count, 28, 28), np.uint8)
-        made[f"{prefix}-images-idx3-ubyte.gz"] = idx(images)
-        made[f"{prefix}-labels-idx1-ubyte.gz"] = idx(
-            (np.arange(count) % 10).astype(np.uint8)
+        files[f"MNIST/raw/{prefix}-images-idx3-ubyte"] = idx(images[:count])
+        files[f"MNIST/raw/{prefix}-labels-idx1-ubyte"] = idx(
+            labels[:count].astype(np.uint8)
         )
-    return made
-
-
-def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
-    files = mnist_files()
-    mirror("mnist", files)
+    root = fetched(files)
     train, test = (load_download("mnist", part) for part in PARTS)
-    pixels = gzip.decompress(files["train-images-idx3-ubyte.gz"])[16:]
-    assert train.images.tobytes() == pixels
-    assert train.images.shape == (30, 28, 28, 1)
+    assert np.array_equal(train.images[..., 0], images)
     assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
     assert "1998" in train.card
-    raw = tmp_path / "cache" / "MNIST" / "raw"
-    (raw / "train-images-idx3-ubyte").write_bytes(b"hello world")
+    fetched({"MNIST/raw/train-images-idx3-ubyte": b"hello world"})
     with pytest.raises(DataError, match="MNIST needs the four unpacked files"):
-        load_published("mnist", tmp_path / "cache")
+        load_published("mnist", root)
 
 
 def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
-    mirror, monkeypatch
+    fetched, monkeypatch
 ):
     data = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
     batch = pickle.dumps({"data": data, "labels": [0, 1, 1, 0]}, protocol=2)
-    files = dict.fromkeys(("data_batch_1", "test_batch"), batch)
-    files["batches.meta"] = pickle.dumps({"label_names": ["airplane", "bird"]}, protocol=2)
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    mirror("cifar10", {"cifar-10-python.tar.gz": stream.getvalue()})
+    meta = pickle.dumps({"label_names": ["airplane", "bird"]}, protocol=2)
+    files = {"data_batch_1": batch, "test_batch": batch, "batches.meta": meta}
+    fetched({f"cifar-10-batches-py/{name}": content for name, content in files.items()})
     with pytest.raises(DataError, match="CIFAR10 needs the published python files"):
         load_download("cifar10")
     theirs = torchvision.datasets.CIFAR10
     monkeypatch.setattr(theirs, "train_list", [["data_batch_1", md5(batch)]])
     monkeypatch.setattr(theirs, "test_list", [["test_batch", md5(batch)]])
-    monkeypatch.setattr(theirs, "meta", {**theirs.meta, "md5": md5(files["batches.meta"])})
+    monkeypatch.setattr(theirs, "meta", {**theirs.meta, "md5": md5(meta)})
     for part in PARTS:
-        fetched = load_download("cifar10", part)
-        assert fetched.names == ["airplane", "bird", "bird", "airplane"]
-        assert fetched.images[0, 0, 1].tolist() == [
-            data[0, 1],
-            data[0, 1025],
-            data[0, 2049],
-        ]
-    assert "2009" in fetched.card
+        loaded = load_download("cifar10", part)
+        assert loaded.names == ["airplane", "bird", "bird", "airplane"]
+        assert loaded.images[0, 0, 1].tolist() == data[0, [1, 1025, 2049]].tolist()
+    assert "2009" in loaded.card
 
 
-def test_eurosat_gets_a_fixed_stratified_split(mirror):
-    members = {
-        f"2750/{name}/{name}_{index}.jpg": jpeg(100 * number + index)
+def test_eurosat_gets_a_fixed_stratified_split(fetched):
+    files = {
+        f"2750/{name}/{name}_{index}.jpg": noise(100 * number + index)
         for number, (name, count) in enumerate({"Forest": 10, "River": 5}.items())
         for index in range(count)
     }
-    mirror("eurosat", {"EuroSAT.zip": make_zip(members)})
+    fetched(files)
     train, test = (load_download("eurosat", part) for part in PARTS)
     assert train.images.shape == (12, 64, 64, 3)
     assert np.bincount(train.labels).tolist() == [8, 4]
@@ -239,28 +197,18 @@ def test_eurosat_gets_a_fixed_stratified_split(mirror):
     assert "2019" in train.card
 
 
-def test_ants_and_bees_and_the_imagenet_sample(mirror):
-    members = {
-        f"hymenoptera_data/{part}/{name}/{index}.jpg": jpeg(index, size=(20 + index, 30))
+def test_ants_and_bees_and_the_imagenet_sample(fetched):
+    files = {
+        f"hymenoptera_data/{part}/{name}/{index}.jpg": noise(index, 30, 20 + index)
         for part, count in [("train", 3), ("val", 2)]
         for name in ("ants", "bees")
         for index in range(count)
     }
-    members["hymenoptera_data/train/ants/imageNotFound.gif"] = b"GIF89a"
-    mirror("hymenoptera", {"hymenoptera_data.zip": make_zip(members)})
+    root = fetched({**files, "hymenoptera_data/train/ants/imageNotFound.gif": b"GIF89a"})
     train, test = (load_download("hymenoptera", part) for part in PARTS)
     assert (len(train), len(test), train.class_names) == (6, 4, ("ants", "bees"))
     assert train.images[2].shape == (30, 22, 3)
+    shutil.rmtree(root / "hymenoptera_data")
     names = ["n02012849_crane", "n01440764_tench"]
-    members = {f"images-main/{name}.JPEG": jpeg(1, size=(50, 40)) for name in names}
-    mirror("imagenet-sample", {"imagenet-sample-images.zip": make_zip(members)})
+    fetched({f"images-main/{name}.JPEG": noise(1, 40, 50) for name in names})
     assert load_download("imagenet-sample").class_names == ("tench", "crane")
-
-
-def test_files_that_are_nowhere_are_an_asset_error(mirror, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr(assets, "download", refuse)
-    with pytest.raises(AssetError, match="coursekit fetch eurosat"):
-        load_download("eurosat")
