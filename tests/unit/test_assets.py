@@ -5,10 +5,7 @@ import gzip
 import hashlib
 import io
 import re
-import subprocess
-import sys
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pooch
@@ -214,7 +211,6 @@ def test_sums_are_torchvisions_and_an_unknown_name_lists_the_names():
     assert cifar.files[0].hash == f"md5:{datasets.CIFAR10.tgz_md5}"
     with pytest.raises(AssetError, match="mnist, cifar10"):
         get_asset("minst")
-    assert replace(mnist, files=()).verified
 
 
 # --- settings
@@ -267,15 +263,3 @@ def test_shipped_folders_stand_in_the_package_or_its_repository(tmp_path):
         assets._find_shipped("data", package=package)
     (package / "_shipped" / "data").mkdir(parents=True)
     assert assets._find_shipped("data", package=package) == package / "_shipped" / "data"
-
-
-def test_importing_assets_loads_no_torch_and_opens_no_connection():
-    code = (
-        "import socket, sys\n"
-        "def refuse(*args): raise SystemExit('a connection was opened')\n"
-        "socket.socket.connect = refuse\n"
-        "import coursekit.assets\n"
-        "print(*{'torch', 'matplotlib', 'numpy', 'requests'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
