@@ -117,11 +117,11 @@ def _without(plane: Plane, *holes: Plane) -> Plane:
 
 
 def _heart(p: Points) -> Plane:
-    def height(t: float) -> float:
-        return -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16.5 - 0.12
-
-    turns = [2 * pi * i / 48 for i in range(48)]
-    return _polygon(p, [(sin(t) ** 3 * 0.95, height(t)) for t in turns])
+    corners = []
+    for t in (2 * pi * i / 48 for i in range(48)):
+        down = -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16.5 - 0.12
+        corners.append((sin(t) ** 3 * 0.95, down))
+    return _polygon(p, corners)
 
 
 def _gear(p: Points) -> Plane:
@@ -176,11 +176,9 @@ def _beetle(p: Points) -> Plane:
 
 
 def _butterfly(p: Points) -> Plane:
-    wings = []
-    for side in (-1, 1):
-        wings.append(_ellipse(p, 0.52, 0.33, (side * 0.5, -0.38), side * -35))
-        wings.append(_ellipse(p, 0.4, 0.28, (side * 0.42, 0.4), side * 40))
-    return _union(_ellipse(p, 0.11, 0.62), *wings)
+    upper = (_ellipse(p, 0.52, 0.33, (side * 0.5, -0.38), side * -35) for side in (-1, 1))
+    lower = (_ellipse(p, 0.4, 0.28, (side * 0.42, 0.4), side * 40) for side in (-1, 1))
+    return _union(_ellipse(p, 0.11, 0.62), *upper, *lower)
 
 
 _BOLT = [(0.32, -1), (-0.72, 0.2), (-0.12, 0.2), (-0.36, 1), (0.72, -0.28), (0.14, -0.28)]

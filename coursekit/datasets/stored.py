@@ -93,7 +93,7 @@ def enlarge(small: np.ndarray) -> np.ndarray:
 
     Whole numbers only, so the pixels are the same on every machine.
     """
-    weights = _cubic_weights(SMALL, BOX)  # (20, 8), rows sum to 2000
+    weights = _cubic_weights()  # (20, 8), rows sum to 2000
     exact = weights @ small.astype(np.int64) @ weights.T  # (n, 20, 20), 16 is 16 * 2000**2
     top = 16 * weights[0].sum() ** 2
     # Raise the contrast about the middle by 8/5: strokes reach white, as in MNIST.
@@ -114,13 +114,13 @@ def center(digits: np.ndarray) -> np.ndarray:
     return frames
 
 
-def _cubic_weights(n_in: int, n_out: int) -> np.ndarray:
-    """Weights of Catmull-Rom interpolation times 2000, of shape (n_out, n_in), int64.
+def _cubic_weights() -> np.ndarray:
+    """Weights of Catmull-Rom interpolation times 2000, of shape (BOX, SMALL), int64.
 
     Output pixel i lies at (4 i - 3) / 10 input pixels, so every distance is a whole number of
     tenths and every weight a whole number of two-thousandths.
     """
-    tenths = 4 * np.arange(n_out) - 3  # 20 outputs for 8 inputs: 2.5 a pixel
+    tenths = 4 * np.arange(BOX) - 3  # 20 outputs for 8 inputs: 2.5 a pixel
     left, t = tenths // 10, tenths % 10
     taps = (  # cubic polynomials in t / 10, times 2 * 10**3
         -(t**3) + 20 * t**2 - 100 * t,
@@ -128,9 +128,9 @@ def _cubic_weights(n_in: int, n_out: int) -> np.ndarray:
         -3 * t**3 + 40 * t**2 + 100 * t,
         t**3 - 10 * t**2,
     )
-    weights = np.zeros((n_out, n_in), np.int64)
+    weights = np.zeros((BOX, SMALL), np.int64)
     for offset, tap in zip(range(-1, 3), taps, strict=True):
-        np.add.at(weights, (np.arange(n_out), np.clip(left + offset, 0, n_in - 1)), tap)
+        np.add.at(weights, (np.arange(BOX), np.clip(left + offset, 0, SMALL - 1)), tap)
     return weights
 
 
