@@ -32,7 +32,9 @@ ATLAS_SIZE = 128  # entries along each side of a table
 ATLAS_REACH = 1.3  # a table spans the square from minus this to this
 
 Point = tuple[float, float]
-Points = tuple[Plane, Plane]  # x and y of every entry of a table
+
+_STEPS = np.linspace(-ATLAS_REACH, ATLAS_REACH, ATLAS_SIZE)
+_X, _Y = np.meshgrid(_STEPS, _STEPS)  # of every entry of a table
 
 
 @cache
@@ -41,56 +43,54 @@ def _shape_atlas() -> np.ndarray:
 
     Rounded to 1/4096, so that every machine has the same table.
     """
-    steps = np.linspace(-ATLAS_REACH, ATLAS_REACH, ATLAS_SIZE)
-    points = tuple(np.meshgrid(steps, steps))
-    planes = [outline(points) for outline in _OUTLINES.values()]
+    planes = [outline() for outline in _OUTLINES.values()]
     return (np.round(np.stack(planes) * 4096) / 4096).astype(np.float32)
 
 
-def _disc(p: Points, radius: float, at: Point = (0, 0)) -> Plane:
-    return np.sqrt((p[0] - at[0]) ** 2 + (p[1] - at[1]) ** 2) - radius
+Point = tuple[float, float]
 
 
-def _box(p: Points, half_width: float, half_height: float, at: Point = (0, 0)) -> Plane:
-    dx, dy = np.abs(p[0] - at[0]) - half_width, np.abs(p[1] - at[1]) - half_height
+def _disc(radius: float, at: Point = (0, 0)) -> Plane:
+    return np.sqrt((_X - at[0]) ** 2 + (_Y - at[1]) ** 2) - radius
+
+
+def _box(half_width: float, half_height: float, at: Point = (0, 0)) -> Plane:
+    dx, dy = np.abs(_X - at[0]) - half_width, np.abs(_Y - at[1]) - half_height
     outside = np.sqrt(np.maximum(dx, 0) ** 2 + np.maximum(dy, 0) ** 2)
     return outside + np.minimum(np.maximum(dx, dy), 0)
 
 
-def _ellipse(
-    p: Points, a: float, b: float, at: Point = (0, 0), degrees: float = 0
-) -> Plane:
+def _ellipse(a: float, b: float, at: Point = (0, 0), degrees: float = 0) -> Plane:
     """Nearly the distance: exact on the edge, good near it."""
     c, s = cos(degrees * pi / 180), sin(degrees * pi / 180)
-    x, y = p[0] - at[0], p[1] - at[1]
+    x, y = _X - at[0], _Y - at[1]
     u, v = c * x + s * y, c * y - s * x
     scaled = np.sqrt((u / a) ** 2 + (v / b) ** 2)
     slope = np.sqrt((u / a**2) ** 2 + (v / b**2) ** 2)
     return np.where(slope > 0, scaled * (scaled - 1) / np.maximum(slope, 1e-9), -min(a, b))
 
 
-def _capsule(p: Points, start: Point, stop: Point, radius: float) -> Plane:
+def _capsule(start: Point, stop: Point, radius: float) -> Plane:
     """Return the distance to a line with round ends."""
-    return np.sqrt(_squared_distance(p, start, stop)) - radius
+    return np.sqrt(_squared_distance(start, stop)) - radius
 
 
-def _squared_distance(p: Points, start: Point, stop: Point) -> Plane:
+def _squared_distance(start: Point, stop: Point) -> Plane:
     ex, ey = stop[0] - start[0], stop[1] - start[1]
-    wx, wy = p[0] - start[0], p[1] - start[1]
+    wx, wy = _X - start[0], _Y - start[1]
     along = np.clip((wx * ex + wy * ey) / (ex * ex + ey * ey), 0, 1)
     return (wx - ex * along) ** 2 + (wy - ey * along) ** 2
 
 
-def _polygon(p: Points, corners: Sequence[Point]) -> Plane:
+def _polygon(corners: Sequence[Point]) -> Plane:
     """Exact distance; inside by counting the edges that a ray to the right crosses."""
-    x, y = p
-    nearest, inside = np.full_like(x, np.inf), np.zeros(x.shape, bool)
+    nearest, inside = np.full_like(_X, np.inf), np.zeros(_X.shape, bool)
     for start, stop in zip(corners, [*corners[1:], corners[0]], strict=True):
-        nearest = np.minimum(nearest, _squared_distance(p, start, stop))
+        nearest = np.minimum(nearest, _squared_distance(start, stop))
         if start[1] != stop[1]:
-            between = (start[1] > y) != (stop[1] > y)
+            between = (start[1] > _Y) != (stop[1] > _Y)
             slope = stop[0] - start[0], stop[1] - start[1]
-            inside ^= between & (x < start[0] + (y - start[1]) * slope[0] / slope[1])
+            inside ^= between & (start[0] + (_Y - start[1]) * slope[0] / slope[1] > _X)
     return np.where(inside, -1, 1) * np.sqrt(nearest)
 
 
@@ -103,9 +103,9 @@ def _around(radii: Sequence[float], n_points: int) -> list[Point]:
     return [_at(radii[i % len(radii)], -90 + 360 * i / n_points) for i in range(n_points)]
 
 
-def _mirrored(p: Points, *corners: Point) -> Plane:
+def _mirrored(*corners: Point) -> Plane:
     """Return a polygon from its right half, top to bottom."""
-    return _polygon(p, [*corners, *[(-x, y) for x, y in reversed(corners) if x != 0]])
+    return _polygon([*corners, *[(-x, y) for x, y in reversed(corners) if x != 0]])
 
 
 def _union(*planes: Plane) -> Plane:
@@ -116,101 +116,101 @@ def _without(plane: Plane, *holes: Plane) -> Plane:
     return np.maximum(plane, -_union(*holes))
 
 
-def _heart(p: Points) -> Plane:
+def _heart() -> Plane:
     corners = []
     for t in (2 * pi * i / 48 for i in range(48)):
         down = -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16.5 - 0.12
         corners.append((sin(t) ** 3 * 0.95, down))
-    return _polygon(p, corners)
+    return _polygon(corners)
 
 
-def _gear(p: Points) -> Plane:
+def _gear() -> Plane:
     tooth = ((0.68, -14), (0.98, -8.5), (0.98, 8.5), (0.68, 14))
     teeth = [_at(radius, 45 * i + degrees) for i in range(8) for radius, degrees in tooth]
-    return _without(_polygon(p, teeth), _disc(p, 0.3))
+    return _without(_polygon(teeth), _disc(0.3))
 
 
-def _horseshoe(p: Points) -> Plane:
-    bow = np.abs(_disc(p, 0.62, (0, -0.2))) - 0.24
-    legs = (_box(p, 0.24, 0.46, (side * 0.62, 0.26)) for side in (-1, 1))
-    return _union(np.maximum(bow, p[1] + 0.12), *legs)
+def _horseshoe() -> Plane:
+    bow = np.abs(_disc(0.62, (0, -0.2))) - 0.24
+    legs = (_box(0.24, 0.46, (side * 0.62, 0.26)) for side in (-1, 1))
+    return _union(np.maximum(bow, _Y + 0.12), *legs)
 
 
-def _flower(p: Points) -> Plane:
-    petals = [_disc(p, 0.34, at) for at in _around([0.6], 6)]
-    return _without(_union(_disc(p, 0.5), *petals), _disc(p, 0.2))
+def _flower() -> Plane:
+    petals = [_disc(0.34, at) for at in _around([0.6], 6)]
+    return _without(_union(_disc(0.5), *petals), _disc(0.2))
 
 
-def _propeller(p: Points) -> Plane:
+def _propeller() -> Plane:
     places = zip(_around([0.52], 3), (-90, 30, 150), strict=True)
-    blades = [_ellipse(p, 0.48, 0.25, at, degrees) for at, degrees in places]
-    return _union(_disc(p, 0.2), *blades)
+    blades = [_ellipse(0.48, 0.25, at, degrees) for at, degrees in places]
+    return _union(_disc(0.2), *blades)
 
 
-def _house(p: Points) -> Plane:
-    roof = _polygon(p, [(0, -0.95), (0.95, -0.1), (-0.95, -0.1)])
-    walls = _without(_box(p, 0.66, 0.5, (0, 0.36)), _box(p, 0.17, 0.3, (0, 0.62)))
-    return _union(roof, walls, _box(p, 0.13, 0.3, (0.5, -0.6)))
+def _house() -> Plane:
+    roof = _polygon([(0, -0.95), (0.95, -0.1), (-0.95, -0.1)])
+    walls = _without(_box(0.66, 0.5, (0, 0.36)), _box(0.17, 0.3, (0, 0.62)))
+    return _union(roof, walls, _box(0.13, 0.3, (0.5, -0.6)))
 
 
-def _key(p: Points) -> Plane:
-    bow = np.abs(_disc(p, 0.34, (0, -0.54))) - 0.16
-    teeth = _box(p, 0.22, 0.1, (0.26, 0.46)), _box(p, 0.26, 0.12, (0.28, 0.86))
-    return _union(bow, _box(p, 0.14, 0.6, (0, 0.38)), *teeth)
+def _key() -> Plane:
+    bow = np.abs(_disc(0.34, (0, -0.54))) - 0.16
+    teeth = _box(0.22, 0.1, (0.26, 0.46)), _box(0.26, 0.12, (0.28, 0.86))
+    return _union(bow, _box(0.14, 0.6, (0, 0.38)), *teeth)
 
 
-def _fish(p: Points) -> Plane:
-    tail = _polygon(p, [(0.3, 0), (0.98, -0.52), (0.8, 0), (0.98, 0.52)])
-    fin = _polygon(p, [(-0.3, -0.3), (0.3, -0.72), (0.25, -0.2)])
-    return _union(_ellipse(p, 0.68, 0.42, (-0.3, 0)), tail, fin)
+def _fish() -> Plane:
+    tail = _polygon([(0.3, 0), (0.98, -0.52), (0.8, 0), (0.98, 0.52)])
+    fin = _polygon([(-0.3, -0.3), (0.3, -0.72), (0.25, -0.2)])
+    return _union(_ellipse(0.68, 0.42, (-0.3, 0)), tail, fin)
 
 
-def _beetle(p: Points) -> Plane:
+def _beetle() -> Plane:
     limbs = []
     for side in (-1, 1):
-        limbs.append(_capsule(p, (side * 0.1, -0.65), (side * 0.36, -0.98), 0.06))
+        limbs.append(_capsule((side * 0.1, -0.65), (side * 0.36, -0.98), 0.06))
         for bend in (-0.45, 0, 0.45):
             start, stop = (side * 0.3, 0.2 + 0.5 * bend), (side * 0.86, 0.18 + 1.25 * bend)
-            limbs.append(_capsule(p, start, stop, 0.075))
-    return _union(_ellipse(p, 0.42, 0.58, (0, 0.18)), _disc(p, 0.25, (0, -0.52)), *limbs)
+            limbs.append(_capsule(start, stop, 0.075))
+    return _union(_ellipse(0.42, 0.58, (0, 0.18)), _disc(0.25, (0, -0.52)), *limbs)
 
 
-def _butterfly(p: Points) -> Plane:
-    upper = (_ellipse(p, 0.52, 0.33, (side * 0.5, -0.38), side * -35) for side in (-1, 1))
-    lower = (_ellipse(p, 0.4, 0.28, (side * 0.42, 0.4), side * 40) for side in (-1, 1))
-    return _union(_ellipse(p, 0.11, 0.62), *upper, *lower)
+def _butterfly() -> Plane:
+    upper = (_ellipse(0.52, 0.33, (side * 0.5, -0.38), side * -35) for side in (-1, 1))
+    lower = (_ellipse(0.4, 0.28, (side * 0.42, 0.4), side * 40) for side in (-1, 1))
+    return _union(_ellipse(0.11, 0.62), *upper, *lower)
 
 
 _BOLT = [(0.32, -1), (-0.72, 0.2), (-0.12, 0.2), (-0.36, 1), (0.72, -0.28), (0.14, -0.28)]
 _CHEVRON = [(-0.5, -0.9), (0, -0.9), (0.68, 0), (0, 0.9), (-0.5, 0.9), (0.1, 0)]
-_OUTLINES: dict[str, Callable[[Points], Plane]] = {
-    "disc": lambda p: _disc(p, 0.85),
-    "ring": lambda p: np.abs(_disc(p, 0.68)) - 0.22,
-    "square": lambda p: _box(p, 0.76, 0.76),
-    "frame": lambda p: _without(_box(p, 0.8, 0.8), _box(p, 0.45, 0.45)),
-    "triangle": lambda p: _polygon(p, _around([1.05], 3)),
-    "pentagon": lambda p: _polygon(p, _around([0.95], 5)),
-    "star": lambda p: _polygon(p, _around([1.05, 0.43], 10)),
-    "cross": lambda p: _union(_box(p, 0.88, 0.3), _box(p, 0.3, 0.88)),
-    "crescent": lambda p: _without(_disc(p, 0.9), _disc(p, 0.78, (0.45, -0.15))),
+_OUTLINES: dict[str, Callable[[], Plane]] = {
+    "disc": lambda: _disc(0.85),
+    "ring": lambda: np.abs(_disc(0.68)) - 0.22,
+    "square": lambda: _box(0.76, 0.76),
+    "frame": lambda: _without(_box(0.8, 0.8), _box(0.45, 0.45)),
+    "triangle": lambda: _polygon(_around([1.05], 3)),
+    "pentagon": lambda: _polygon(_around([0.95], 5)),
+    "star": lambda: _polygon(_around([1.05, 0.43], 10)),
+    "cross": lambda: _union(_box(0.88, 0.3), _box(0.3, 0.88)),
+    "crescent": lambda: _without(_disc(0.9), _disc(0.78, (0.45, -0.15))),
     "heart": _heart,
-    "arrow": lambda p: _mirrored(p, (0, -1), (0.78, -0.1), (0.28, -0.1), (0.28, 0.95)),
-    "semicircle": lambda p: np.maximum(_disc(p, 0.95, (0, 0.4)), p[1] - 0.4),
-    "ellipse": lambda p: _ellipse(p, 1.0, 0.52),
-    "drop": lambda p: _union(
-        _disc(p, 0.56, (0, 0.38)), _polygon(p, [(0, -1), (0.5, 0.1), (-0.5, 0.1)])
+    "arrow": lambda: _mirrored((0, -1), (0.78, -0.1), (0.28, -0.1), (0.28, 0.95)),
+    "semicircle": lambda: np.maximum(_disc(0.95, (0, 0.4)), _Y - 0.4),
+    "ellipse": lambda: _ellipse(1.0, 0.52),
+    "drop": lambda: _union(
+        _disc(0.56, (0, 0.38)), _polygon([(0, -1), (0.5, 0.1), (-0.5, 0.1)])
     ),
     "horseshoe": _horseshoe,
-    "hourglass": lambda p: _mirrored(p, (0.72, -0.92), (0.13, 0), (0.72, 0.92)),
-    "bolt": lambda p: _polygon(p, _BOLT),
+    "hourglass": lambda: _mirrored((0.72, -0.92), (0.13, 0), (0.72, 0.92)),
+    "bolt": lambda: _polygon(_BOLT),
     "gear": _gear,
-    "sparkle": lambda p: _polygon(p, _around([1.05, 0.34], 8)),
+    "sparkle": lambda: _polygon(_around([1.05, 0.34], 8)),
     "flower": _flower,
     "propeller": _propeller,
-    "dumbbell": lambda p: _union(
-        _disc(p, 0.38, (-0.6, 0)), _disc(p, 0.38, (0.6, 0)), _box(p, 0.6, 0.15)
+    "dumbbell": lambda: _union(
+        _disc(0.38, (-0.6, 0)), _disc(0.38, (0.6, 0)), _box(0.6, 0.15)
     ),
-    "chevron": lambda p: _polygon(p, _CHEVRON),
+    "chevron": lambda: _polygon(_CHEVRON),
     "house": _house,
     "fish": _fish,
     "key": _key,
