@@ -1,12 +1,13 @@
 """Drawn land cover: ten classes of satellite pictures named after EuroSAT's, from a seed.
 
 Every picture is a function of (seed, number of the picture, its size) alone. A painter takes
-the images to paint (`Land`) and gives their canvas in clear air; blur, light, haze, color cast
+the images (`Land`) and paints their canvas in clear air; blur, light, haze, color cast
 and noise come last. Array shapes as in `drawing`; lengths count half pictures: a picture is 2
 wide.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -80,12 +81,14 @@ def make_land_cover(
         rows = np.flatnonzero(labels == label)
         for part in chunks(len(rows), image_size):
             land = Land(draws.rows(rows[part]), pixel_positions(image_size))
-            images[rows[part]] = to_bytes(_seen_from_space(land, painter(land)))
+            painter(land)
+            images[rows[part]] = to_bytes(_seen_from_space(land))
     return ImageSet(images=images, labels=labels, class_names=tuple(_PAINTERS), card=CARD)
 
 
-def _seen_from_space(land: "Land", canvas: Canvas) -> Canvas:
+def _seen_from_space(land: "Land") -> Canvas:
     """Return the canvas out of focus, in uneven light, through haze, with cast and noise."""
+    canvas = land.canvas
     soft = _smoothed(_smoothed(canvas).swapaxes(2, 3)).swapaxes(2, 3)
     canvas += (soft - canvas) * land.number("blur", 0.1, 1)[:, None]
     light = land.mottle("light", 0.02, 0.08, tile="hills") * land.number("uneven", 0, 0.25)
@@ -115,11 +118,13 @@ def _smoothed(canvas: Canvas) -> Canvas:
 # What is drawn with: numbers, colors, texture, lines, cells
 
 
-class Land(NamedTuple):
-    """The images to paint: their random numbers, and the positions of pixels on one axis."""
+@dataclass
+class Land:
+    """The images to paint: their random numbers, positions of pixels on one axis, and canvas."""
 
     draws: Draws
     positions: np.ndarray
+    canvas: Canvas | None = None
 
     @property
     def pixel(self) -> np.float32:
@@ -172,6 +177,18 @@ class Land(NamedTuple):
         dx = self.positions - self.number(f"{name} x", -reach, reach)
         dy = self.positions[:, None] - self.number(f"{name} y", -reach, reach)
         return np.sqrt(dx * dx + dy * dy)
+
+    def paint(self, color: np.ndarray, covered: Plane) -> None:
+        """Lay a color over the canvas."""
+        paint(self.canvas, color, covered)
+
+    def let_some(self, name: str, share: float, painter: Callable[["Land"], None]) -> None:
+        """Let a painter add to some of the images."""
+        rows = np.flatnonzero(self.draws.happens(name, share))
+        if len(rows):
+            some = Land(self.draws.rows(rows), self.positions, self.canvas[rows])
+            painter(some)
+            self.canvas[rows] = some.canvas
 
 
 class Cells(NamedTuple):
@@ -245,27 +262,11 @@ def patchwork(lattice: Cells, palette: np.ndarray) -> Canvas:
     return canvas
 
 
-def paint_some(
-    canvas: Canvas, land: Land, name: str, share: float, painter: Callable
-) -> None:
-    """Let a painter, a function of canvas and land, add to some of the images."""
-    rows = np.flatnonzero(land.draws.happens(name, share))
-    if len(rows):
-        part = canvas[rows]
-        painter(part, Land(land.draws.rows(rows), land.positions))
-        canvas[rows] = part
-
-
 # What is painted
 
 
-def houses(
-    canvas: Canvas,
-    land: Land,
-    lattice: Cells,
-    roofs: np.ndarray,
-    largest: float,
-    sun: float,
+def paint_houses(
+    land: Land, lattice: Cells, roofs: np.ndarray, *, largest: float, sun: float
 ) -> None:
     """Paint a house in most cells, with a ridge and a shadow of length `sun`."""
     half_x = lattice.share(3, 4) * (largest - 0.2) + 0.2
@@ -275,11 +276,11 @@ def houses(
     empty = (lattice.share(19, 8) >= 0.85).astype(np.float32) * 9
     shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun").T)
     shadow = _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty
-    canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
+    land.canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
     roof = patchwork(lattice, roofs)
     ridge = np.where(half_x > half_y, y * shadow_y, x * shadow_x) > 0
     roof *= np.where(ridge, 0.82, 1.05)[:, None]
-    paint(canvas, roof, coverage(_box(x, y, half_x, half_y) + empty, lattice.pixel))
+    land.paint(roof, coverage(_box(x, y, half_x, half_y) + empty, lattice.pixel))
 
 
 def _box(x: Plane, y: Plane, half_x: Plane, half_y: Plane) -> Plane:
@@ -333,20 +334,20 @@ def paint_water(land: Land, table: np.ndarray) -> Canvas:
     return canvas + (ripples * land.number("ripple", 0, 0.05))[:, None]
 
 
-def paint_track(canvas: Canvas, land: Land) -> None:
+def paint_track(land: Land) -> None:
     """Paint a narrow road."""
     line, _ = land.curve("track", bend=0.4, reach=0.8)
     width = land.draws.uniform("track width", 0.015, 0.035)
-    paint(canvas, land.colors("track", ASPHALT, SAND), land.near(line, width))
+    land.paint(land.colors("track", ASPHALT, SAND), land.near(line, width))
 
 
-def paint_trees(canvas: Canvas, land: Land, lattice: Cells, share: np.ndarray) -> None:
+def paint_trees(land: Land, lattice: Cells, share: np.ndarray) -> None:
     """Paint a tree in a share of the cells."""
-    paint(canvas, land.colors("tree", WOOD), dots(lattice, share, 0.18) * 0.85)
+    land.paint(land.colors("tree", WOOD), dots(lattice, share, 0.18) * 0.85)
 
 
 def paint_streets(
-    canvas: Canvas, land: Land, lattice: Cells, every: tuple[int, int], half_width: float
+    land: Land, lattice: Cells, every: tuple[int, int], half_width: float
 ) -> None:
     """Paint streets between every so many rows and columns of cells."""
     nearest = np.minimum(
@@ -354,30 +355,29 @@ def paint_streets(
         triangle_wave(lattice.along / every[1]) * every[1],
     )
     street = coverage(nearest - half_width, lattice.pixel)
-    paint(canvas, land.colors("street", ASPHALT), street)
+    land.paint(land.colors("street", ASPHALT), street)
 
 
 # The ten classes, each with what only it shows
 
 
-def _paint_annual_crop(land: Land) -> Canvas:
+def _paint_annual_crop(land: Land) -> None:
     lattice = cells(land, "fields", 0.7, 2.2, warp=0.04)
-    canvas = paint_fields(land, lattice, relief=0.22)
-    paint_some(canvas, land, "pivot", 0.15, _irrigated_circle)
-    paint_some(canvas, land, "track", 0.3, paint_track)
-    return canvas
+    land.canvas = paint_fields(land, lattice, relief=0.22)
+    land.let_some("pivot", 0.15, _irrigated_circle)
+    land.let_some("track", 0.3, paint_track)
 
 
-def _irrigated_circle(canvas: Canvas, land: Land) -> None:
+def _irrigated_circle(land: Land) -> None:
     disc = land.distance("pivot", reach=0.6) - land.number("pivot radius", 0.4, 0.9)
-    paint(canvas, land.colors("pivot", CROPS), coverage(disc, land.pixel) * 0.85)
+    land.paint(land.colors("pivot", CROPS), coverage(disc, land.pixel) * 0.85)
 
 
-def _paint_permanent_crop(land: Land) -> Canvas:
-    """Return pictures of orchards and vineyards."""
+def _paint_permanent_crop(land: Land) -> None:
+    """Paint orchards and vineyards."""
     draws = land.draws
     lattice = cells(land, "plots", 0.8, 2.2, warp=0.03)
-    canvas = patchwork(lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8))
+    land.canvas = patchwork(lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8))
     spacing = draws.uniform("spacing", 0.13, 0.26)
     density = column(lattice.width / spacing)
     across, along = (triangle_wave(p * density) for p in (lattice.across, lattice.along))
@@ -387,147 +387,138 @@ def _paint_permanent_crop(land: Land) -> Canvas:
     distance = np.where(orchard > 0, np.sqrt(row * row + between * between), row)
     distance = distance - land.number("thickness", 0.2, 0.36)
     planted = coverage(distance, land.pixel / spacing) * (lattice.share(5, 6) < 0.95)
-    paint(canvas, land.colors("crown", WOOD, SCRUB), planted * 0.85)
-    paint(canvas, land.colors("border", DRY), lattice.borders(0.025))
-    return canvas
+    land.paint(land.colors("crown", WOOD, SCRUB), planted * 0.85)
+    land.paint(land.colors("border", DRY), lattice.borders(0.025))
 
 
-def _paint_pasture(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "meadow", GRASS, contrast=0.35)
+def _paint_pasture(land: Land) -> None:
+    land.canvas = uniform_ground(land, "meadow", GRASS, contrast=0.35)
     lattice = cells(land, "paddocks", 0.9, 2.0, warp=0.12)
-    canvas *= _contrasted(lattice.share(4, 6), 0.16)
+    land.canvas *= _contrasted(lattice.share(4, 6), 0.16)
     hedge = lattice.borders(land.draws.uniform("hedge", 0.02, 0.05) / lattice.width)
-    paint(canvas, land.colors("hedge", WOOD), hedge * land.number("hedged", 0, 0.9))
+    land.paint(land.colors("hedge", WOOD), hedge * land.number("hedged", 0, 0.9))
     trees = cells(land, "trees", 0.16, 0.3)
-    paint_trees(canvas, land, trees, land.number("trees", 0, 0.12))
-    paint_some(canvas, land, "track", 0.3, _path)
-    return canvas
+    paint_trees(land, trees, land.number("trees", 0, 0.12))
+    land.let_some("track", 0.3, _path)
 
 
-def _path(canvas: Canvas, land: Land) -> None:
+def _path(land: Land) -> None:
     line, _ = land.curve("path", bend=0.5, reach=0.8)
     width = land.draws.uniform("path width", 0.012, 0.025)
-    paint(canvas, land.colors("path", DRY), land.near(line, width))
+    land.paint(land.colors("path", DRY), land.near(line, width))
 
 
-def _paint_highway(land: Land) -> Canvas:
-    """Return pictures of highways through the country."""
-    canvas = paint_countryside(land)
-    paint_some(canvas, land, "crossing", 0.6, paint_track)
-    paint_some(canvas, land, "ramp", 0.35, _ramp)
+def _paint_highway(land: Land) -> None:
+    """Paint highways through the country."""
+    land.canvas = paint_countryside(land)
+    land.let_some("crossing", 0.6, paint_track)
+    land.let_some("ramp", 0.35, _ramp)
     road, along = land.curve("road", bend=0.35)
     half_width = land.draws.uniform("road width", 0.07, 0.16)
-    paint(canvas, land.colors("verge", GRASS), land.near(road, half_width * 1.5))
-    paint(canvas, land.colors("asphalt", ASPHALT), land.near(road, half_width))
+    land.paint(land.colors("verge", GRASS), land.near(road, half_width * 1.5))
+    land.paint(land.colors("asphalt", ASPHALT), land.near(road, half_width))
     median = land.colors("median", GRASS, HALLS[:2])
-    paint(canvas, median, land.near(road, half_width * 0.16))
+    land.paint(median, land.near(road, half_width * 0.16))
     lane = np.floor(road / column(half_width * 0.5))
     places = hash_cells(land.draws.bits("cars")[:, 0], np.floor(along * 9), lane)
     on_road = np.abs(np.abs(road) - column(half_width * 0.58))
     cars = coverage(on_road - column(half_width * 0.2), land.pixel)
     cars *= (places & np.uint32(255)).astype(np.float32) / 256 < 0.16
-    paint(canvas, land.colors("car", HALLS), cars)
-    return canvas
+    land.paint(land.colors("car", HALLS), cars)
 
 
-def _ramp(canvas: Canvas, land: Land) -> None:
+def _ramp(land: Land) -> None:
     """Paint a circular slip road."""
     ring = np.abs(land.distance("ramp", reach=0.5) - land.number("ramp radius", 0.2, 0.45))
-    paint(canvas, land.colors("ramp", ASPHALT), land.near(ring, 0.03))
+    land.paint(land.colors("ramp", ASPHALT), land.near(ring, 0.03))
 
 
-def _paint_industrial(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "yard", ASPHALT, GRASS[:1], contrast=0.4)
+def _paint_industrial(land: Land) -> None:
+    land.canvas = uniform_ground(land, "yard", ASPHALT, GRASS[:1], contrast=0.4)
     green = land.mottle("green", 0.1, 0.3) > land.number("green share", 0.6, 0.95)
-    paint(canvas, land.colors("lawn", GRASS), green.astype(np.float32) * 0.8)
+    land.paint(land.colors("lawn", GRASS), green.astype(np.float32) * 0.8)
     lattice = cells(land, "halls", 0.45, 0.85, bricks=False)
-    paint_streets(canvas, land, lattice, (1, 2), 0.05)
+    paint_streets(land, lattice, (1, 2), 0.05)
     # Rows of parked cars and stored goods in some of the cells.
     rows = triangle_wave(lattice.x * 6) < 0.2
     rows &= triangle_wave(lattice.y * 11) < 0.36
     rows &= (np.abs(lattice.x) < 0.36) & (np.abs(lattice.y) < 0.36)
     rows &= lattice.share(2, 4) < 0.4
-    paint(canvas, land.colors("goods", HALLS), rows.astype(np.float32) * 0.7)
+    land.paint(land.colors("goods", HALLS), rows.astype(np.float32) * 0.7)
     roofs = land.colors("halls", HALLS, n_colors=8)
-    houses(canvas, land, lattice, roofs, largest=0.44, sun=0.07)
-    return canvas
+    paint_houses(land, lattice, roofs, largest=0.44, sun=0.07)
 
 
-def _paint_residential(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "gardens", GRASS, DRY[:2], contrast=0.5)
+def _paint_residential(land: Land) -> None:
+    land.canvas = uniform_ground(land, "gardens", GRASS, DRY[:2], contrast=0.5)
     trees = cells(land, "trees", 0.1, 0.16)
-    paint_trees(canvas, land, trees, land.number("trees", 0.1, 0.5))
+    paint_trees(land, trees, land.number("trees", 0.1, 0.5))
     lattice = cells(land, "houses", 0.2, 0.34, bricks=False, warp=0.08)
-    paint_streets(canvas, land, lattice, (2, 5), 0.13)
+    paint_streets(land, lattice, (2, 5), 0.13)
     roofs = land.colors("roofs", TILES, n_colors=8)
-    houses(canvas, land, lattice, roofs, largest=0.36, sun=0.14)
-    return canvas
+    paint_houses(land, lattice, roofs, largest=0.36, sun=0.14)
 
 
-def _paint_forest(land: Land) -> Canvas:
+def _paint_forest(land: Land) -> None:
     first, second = land.colors("leaves", WOOD, n_colors=2).transpose(1, 0, 2)
-    canvas = mix(first, second, land.mottle("stands", 0.1, 0.35))
+    land.canvas = mix(first, second, land.mottle("stands", 0.1, 0.35))
     crowns = land.mottle("crowns", 0.12, 0.22, tile="crowns")
-    canvas *= _contrasted(crowns, land.number("depth", 0.35, 0.9))
-    paint_some(canvas, land, "clearing", 0.25, _clearing)
-    return canvas
+    land.canvas *= _contrasted(crowns, land.number("depth", 0.35, 0.9))
+    land.let_some("clearing", 0.25, _clearing)
 
 
-def _clearing(canvas: Canvas, land: Land) -> None:
+def _clearing(land: Land) -> None:
     bare = land.mottle("clearing", 0.05, 0.15) - land.number("cleared", 0.75, 0.95)
-    paint(canvas, land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare * 20, 0, 0.8))
+    land.paint(land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare * 20, 0, 0.8))
 
 
-def _paint_herbaceous_vegetation(land: Land) -> Canvas:
-    """Return pictures of dry grass and scrub."""
+def _paint_herbaceous_vegetation(land: Land) -> None:
+    """Paint dry grass and scrub."""
     patches = land.mottle("patches", 0.12, 0.3) - land.number("share", 0.35, 0.65)
     patches = np.clip(patches * land.number("sharpness", 2.5, 9) + 0.5, 0, 1)
-    canvas = mix(land.colors("dry", DRY), land.colors("scrub", SCRUB), patches)
+    land.canvas = mix(land.colors("dry", DRY), land.colors("scrub", SCRUB), patches)
     stems = land.mottle("stems", 0.12, 0.25, tile="crowns")
-    canvas *= _contrasted(stems, land.number("depth", 0.1, 0.4))
+    land.canvas *= _contrasted(stems, land.number("depth", 0.1, 0.4))
     bushes = dots(cells(land, "bushes", 0.09, 0.14), land.number("bushes", 0, 0.4), 0.2)
-    paint(canvas, land.colors("bush", WOOD), bushes * 0.7)
-    return canvas
+    land.paint(land.colors("bush", WOOD), bushes * 0.7)
 
 
-def _paint_river(land: Land) -> Canvas:
-    """Return pictures of rivers through the country."""
-    canvas = paint_countryside(land)
-    paint_some(canvas, land, "track", 0.3, paint_track)
+def _paint_river(land: Land) -> None:
+    """Paint rivers through the country."""
+    land.canvas = paint_countryside(land)
+    land.let_some("track", 0.3, paint_track)
     meanders = land.mottle("meanders", 0.1, 0.2, tile="hills") - 0.5
     distance = land.curve("river", bend=0.5)[0] + meanders * land.number("wander", 0.2, 1)
     distance = np.abs(distance)
     width = land.number("width", 0.1, 0.28)
     width = width * (0.75 + land.mottle("banks", 0.15, 0.3) * 0.5)
     bank = land.colors("bank", SAND, WOOD, SCRUB)
-    paint(canvas, bank, coverage(distance - width * 1.3, land.pixel * 2))
-    paint(canvas, paint_water(land, STREAM), coverage(distance - width, land.pixel))
-    paint_some(canvas, land, "bridge", 0.2, _bridge)
-    return canvas
+    land.paint(bank, coverage(distance - width * 1.3, land.pixel * 2))
+    land.paint(paint_water(land, STREAM), coverage(distance - width, land.pixel))
+    land.let_some("bridge", 0.2, _bridge)
 
 
-def _bridge(canvas: Canvas, land: Land) -> None:
+def _bridge(land: Land) -> None:
     line, _ = land.curve("bridge", bend=0.1, reach=0.4)
-    paint(canvas, land.colors("bridge", ASPHALT), land.near(line, 0.035))
+    land.paint(land.colors("bridge", ASPHALT), land.near(line, 0.035))
 
 
-def _paint_sea_lake(land: Land) -> Canvas:
-    """Return pictures of open water, some with a shore."""
-    canvas = paint_water(land, LAKE)
-    paint_some(canvas, land, "shore", 0.4, _shore)
-    return canvas
+def _paint_sea_lake(land: Land) -> None:
+    """Paint open water, some with a shore."""
+    land.canvas = paint_water(land, LAKE)
+    land.let_some("shore", 0.4, _shore)
 
 
-def _shore(canvas: Canvas, land: Land) -> None:
+def _shore(land: Land) -> None:
     coast, _ = land.curve("coast", bend=0.5, reach=0.3)
     coast = coast + (land.mottle("coast", 0.08, 0.2) - 0.5) * 0.6
     dry = land.number("sea level", 0.3, 0.9) - coast
     beach = coverage(dry - land.number("beach", 0, 0.1), land.pixel)
-    paint(canvas, land.colors("beach", SAND), beach)
-    paint(canvas, paint_countryside(land), coverage(dry, land.pixel))
+    land.paint(land.colors("beach", SAND), beach)
+    land.paint(paint_countryside(land), coverage(dry, land.pixel))
 
 
-_PAINTERS: dict[str, Callable[[Land], Canvas]] = {
+_PAINTERS: dict[str, Callable[[Land], None]] = {
     "AnnualCrop": _paint_annual_crop,
     "Forest": _paint_forest,
     "HerbaceousVegetation": _paint_herbaceous_vegetation,
