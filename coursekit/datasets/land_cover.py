@@ -94,14 +94,17 @@ def _seen_from_space(land: "Land") -> Canvas:
     light = land.mottle("light", 0.02, 0.08, tile="hills") * land.number("uneven", 0, 0.25)
     canvas *= (light + land.number("exposure", 0.6, 1.25))[:, None]
     gray = (0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2])[:, None]
-    canvas = (canvas - gray) * land.number("saturation", 0.5, 1.3)[:, None] + gray
+    canvas -= gray
+    canvas *= land.number("saturation", 0.5, 1.3)[:, None]
+    canvas += gray
     uniform = land.draws.uniform
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
     paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
     grain = gaussian_planes(land.draws.bits("grain")[:, 0], 3, canvas.shape[-1] ** 2)
     grain *= land.number("grain", 0.004, 0.025)
-    return canvas + grain.reshape(canvas.shape)
+    canvas += grain.reshape(canvas.shape)
+    return canvas
 
 
 def _smoothed(canvas: Canvas) -> Canvas:
