@@ -41,13 +41,6 @@ class AssetFile:
     unpacked_hash: str = ""
     unpacked_verified: bool = False
 
-    @property
-    def final(self) -> tuple[str, str]:
-        """Where the file or folder that is used lies under the cache, and its hash."""
-        if self.unpacks_to:
-            return self.unpacks_to, self.unpacked_hash
-        return self.path, self.hash
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asset:
@@ -111,7 +104,7 @@ def fetch(name: str) -> Path:
     asset, cache = get_asset(name), cache_folder()
     title = f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
     for file in asset.files:
-        final, tried = cache / file.final[0], []
+        final, tried = cache / (file.unpacks_to or file.path), []
         for place, known_hash, is_packed in _places(file, cache):
             try:
                 if place == final:
@@ -149,11 +142,10 @@ def find_file(name: str) -> Path | None:
 
     In the cache or the mirror's folder, from which `fetch` takes it without a network.
     """
-    bases = [base for base in (cache_folder(), mirror()) if isinstance(base, Path)]
     found = []
     for file in get_asset(name).files:
-        places = [base / path for base in bases for path in (file.final[0], file.path)]
-        found += [place for place in places if place.exists()][:1] or [None]
+        places = [place for place, *_ in _places(file, cache_folder())]
+        found += [p for p in places if isinstance(p, Path) and p.exists()][:1] or [None]
     return None if None in found else found[0]
 
 
@@ -168,9 +160,9 @@ def download(address: str, output: Path) -> None:
 def _places(file: AssetFile, cache: Path) -> Iterator[tuple[str | Path, str, bool]]:
     """Give the places to search, with the hash of what lies there and whether it is packed."""
     is_packed, base = bool(file.unpacks_to), mirror()
-    yield cache / file.final[0], file.final[1], False
     if is_packed:
-        yield cache / file.path, file.hash, True
+        yield cache / file.unpacks_to, file.unpacked_hash, False
+    yield cache / file.path, file.hash, is_packed
     if base is not None:
         at = base.__add__ if isinstance(base, str) else base.joinpath
         if file.unpacked_hash:

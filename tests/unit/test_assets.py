@@ -189,7 +189,7 @@ def test_every_asset_has_a_card_with_license_and_year(name):
     assert re.search(r"\b(19|20)\d\d\b", made.citation)
     assert made.license in made.card
     assert made.role in (*ROLES, *MODEL_ROLES)
-    assert made.files[0].final[0].startswith(made.result)
+    assert (made.files[0].unpacks_to or made.files[0].path).startswith(made.result)
 
 
 @pytest.mark.parametrize(("name", "file"), FILES, ids=lambda v: getattr(v, "path", ""))
