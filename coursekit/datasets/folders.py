@@ -62,7 +62,7 @@ def load_folder(
 
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        msg = f"{folder} does not exist or is no folder. Give one that holds one folder of images a class."
+        msg = f"{folder} does not exist or is no folder. Give one with a folder a class."
         raise DataError(msg)
     folder = folder if flat else _choose_part(folder, part)
     files = _visible_files(folder)
