@@ -4,21 +4,22 @@ A world is a function of (seed, number of the picture): every random number is a
 and of a name, so a picture is the same whatever is drawn before it, beside it or in which
 process. On pixels only operations are used that IEEE 754 rounds exactly (add, subtract,
 multiply, divide, square root, comparison), never a sum over an axis or a library's sine: so
-the bytes are the same on every machine. Do not reorder this arithmetic.
+the bytes are the same on every machine. Do not reorder this arithmetic. What every picture goes
+through is done in place: NumPy makes a new array for a step with a broadcast operand, which
+costs more than its arithmetic.
 
 Shapes throughout, all float32: numbers of images (n_images,), positions of pixels along one
 axis (image_size,) from -1 to 1, planes (n_images, height, width), canvases (n_images, 3,
 height, width) with values from 0 to 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from math import cos, sin, tau
 from statistics import NormalDist
 
 import numpy as np
 
-from coursekit.errors import SettingsError
 from coursekit.seeds import derive_seed
 
 Plane = np.ndarray
@@ -80,13 +81,12 @@ class Draws:
 
     def directions(
         self, name: str, *, most: float | None = None, n_columns: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return cosine and sine of any angle, or of one up to `most` turns to each side."""
+    ) -> np.ndarray:
+        """Return cosine and sine, on the last axis, of any angle or one up to `most` turns."""
         span = (0, 1) if most is None else (-most, most)
         turns = self.uniform(name, *span, n_columns=n_columns)
         steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
-        cosine, sine = _direction_table()
-        return cosine[steps], sine[steps]
+        return _direction_table()[steps]
 
     def balanced(self, name: str, n_values: int) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
@@ -140,12 +140,11 @@ def _mix32(word: np.ndarray) -> None:
 
 
 @cache
-def _direction_table() -> tuple[np.ndarray, np.ndarray]:
+def _direction_table() -> np.ndarray:
+    """Return cosine and sine of each step of a turn, of shape (N_DIRECTIONS, 2)."""
     angles = [tau * step / N_DIRECTIONS for step in range(N_DIRECTIONS)]
-    rounded = (
-        np.round(np.array([[f(a) for a in angles] for f in (cos, sin)]) * 2**20) / 2**20
-    )
-    return rounded[0].astype(np.float32), rounded[1].astype(np.float32)
+    table = np.array([(cos(angle), sin(angle)) for angle in angles])
+    return (np.round(table * 2**20) / 2**20).astype(np.float32)
 
 
 @cache
@@ -167,27 +166,25 @@ def column(values: np.ndarray) -> np.ndarray:
 
 def affine(
     across: np.ndarray, down: np.ndarray, offset: np.ndarray, positions: np.ndarray
-) -> np.ndarray:
+) -> Plane:
     """Return the plane ``across * x + down * y + offset`` of each image."""
     along_x = across[:, None] * positions + offset[:, None]
-    along_y = down[:, None] * positions
-    return along_x[:, None, :] + along_y[:, :, None]
+    return along_x[:, None, :] + (down[:, None] * positions)[:, :, None]
 
 
-def coverage(distances: np.ndarray, softness: np.ndarray) -> np.ndarray:
+def coverage(distances: Plane, softness: np.ndarray) -> Plane:
     """Return how much of each pixel lies inside, from signed distances to the edge."""
-    covered = distances * column(-1 / softness)
-    covered += 0.5
+    covered = distances * column(-1 / softness) + 0.5
     return np.clip(covered, 0, 1, out=covered)
 
 
-def triangle_wave(plane: np.ndarray) -> np.ndarray:
+def triangle_wave(plane: Plane) -> Plane:
     """Return each value's distance to the nearest whole number, from 0 to 0.5."""
     wave = plane - np.floor(plane + 0.5)
     return np.abs(wave, out=wave)
 
 
-def paint(canvas: np.ndarray, color: np.ndarray, covered: np.ndarray) -> None:
+def paint(canvas: Canvas, color: np.ndarray, covered: Plane) -> None:
     """Lay a color over the canvas, in place."""
     if color.ndim == 2:
         color = color[:, :, None, None]
@@ -210,24 +207,17 @@ def sample_bilinear(
     height, width = tables.shape[1:]
     x = np.clip(x, 0, np.float32(width - 1.001))
     y = np.clip(y, 0, np.float32(height - 1.001))
-    left, top = x.astype(np.int32), y.astype(np.int32)
-    x -= left
-    y -= top
-    top *= width
-    top += left
-    first = (which * (height * width)).astype(np.intp)[:, None, None] + top
-    flat = tables.reshape(-1)
+    left, top = np.floor(x), np.floor(y)
+    first = (which * (height * width))[:, None, None] + (top * width + left).astype(np.intp)
+    return _interpolate(tables, first, x - left, y - top)
+
+
+def _interpolate(tables: np.ndarray, first: np.ndarray, x: Plane, y: Plane) -> Plane:
+    """Return values between the entries at `first`, those beside, below, and beside below."""
+    flat, width = tables.reshape(-1), tables.shape[-1]
     upper = _lerp(flat[first], flat[1:][first], x)
     lower = _lerp(flat[width:][first], flat[width + 1 :][first], x)
     return _lerp(upper, lower, y)
-
-
-def to_bytes(canvas: np.ndarray) -> np.ndarray:
-    """Return the canvas as images of shape (n_images, height, width, 3), uint8."""
-    scaled = np.clip(canvas, 0, 1)
-    scaled *= 255
-    scaled += 0.5
-    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def _lerp(start: np.ndarray, stop: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -235,6 +225,12 @@ def _lerp(start: np.ndarray, stop: np.ndarray, part: np.ndarray) -> np.ndarray:
     stop *= part
     stop += start
     return stop
+
+
+def to_bytes(canvas: Canvas) -> np.ndarray:
+    """Return the canvas as images of shape (n_images, height, width, 3), uint8."""
+    scaled = np.clip(canvas, 0, 1) * 255 + 0.5
+    return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 TILE_SIZE = 256  # Entries along each side of the tile.
@@ -270,16 +266,8 @@ def sample_clouds(
     y -= floor_y
     left = floor_x.astype(np.int32) & (TILE_SIZE - 1)
     top = floor_y.astype(np.int32) & (TILE_SIZE - 1)
-    width = TILE_SIZE + 1
-    first = (top * width + left).astype(np.intp)
-    flat = _cloud_tile(tile).reshape(-1)
-    upper, lower = flat[first], flat[width:][first]
-    upper += (flat[1:][first] - upper) * x
-    lower += (flat[width + 1 :][first] - lower) * x
-    lower -= upper
-    lower *= y
-    lower += upper
-    return lower
+    first = (top * (TILE_SIZE + 1) + left).astype(np.intp)
+    return _interpolate(_cloud_tile(tile), first, x, y)
 
 
 @cache
@@ -315,23 +303,3 @@ def chunks(n_images: int, image_size: int) -> Iterator[slice]:
     size = max(1, CHUNK_PIXELS // image_size**2)
     for first in range(0, n_images, size):
         yield slice(first, min(first + size, n_images))
-
-
-def check_window(n_images: int, image_size: int) -> None:
-    """Refuse a number or a size of pictures that cannot be drawn."""
-    if n_images < 1:
-        msg = f"n_images must be a whole number, at least 1, got {n_images!r}."
-        raise SettingsError(msg)
-    if not 8 <= image_size <= 1024:  # smaller shows nothing, larger fills the memory
-        msg = f"image_size must be from 8 to 1024 pixels, got {image_size!r}."
-        raise SettingsError(msg)
-
-
-def check_names(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as a tuple, or say which one is not known."""
-    names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or set(names) - set(known) or len(set(names)) < len(names):
-        given = f"got {', '.join(map(repr, names)) or 'none'}"
-        msg = f"{what} must be different names out of {', '.join(known)}; {given}."
-        raise SettingsError(msg)
-    return names

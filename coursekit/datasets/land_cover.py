@@ -1,12 +1,13 @@
 """Drawn land cover: ten classes of satellite pictures named after EuroSAT's, from a seed.
 
 Every picture is a function of (seed, number of the picture, its size) alone. A painter takes
-the images to paint (`Land`) and gives their canvas in clear air; blur, light, haze, color cast
+the images (`Land`) and paints their canvas in clear air; blur, light, haze, color cast
 and noise come last. Array shapes as in `drawing`; lengths count half pictures: a picture is 2
 wide.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from coursekit.datasets.drawing import (
     Draws,
     Plane,
     affine,
-    check_window,
     chunks,
     column,
     coverage,
@@ -74,7 +74,6 @@ def make_land_cover(
     >>> make_land_cover(20, seed=0)
     ImageSet(20 images of 64 x 64 x 3, 10 classes)
     """
-    check_window(n_images, image_size)
     draws = Draws(seed, "land cover", np.arange(start, start + n_images, dtype=np.uint64))
     labels = draws.balanced("class", len(_PAINTERS))
     images = np.empty((n_images, image_size, image_size, 3), np.uint8)
@@ -82,29 +81,25 @@ def make_land_cover(
         rows = np.flatnonzero(labels == label)
         for part in chunks(len(rows), image_size):
             land = Land(draws.rows(rows[part]), pixel_positions(image_size))
-            images[rows[part]] = to_bytes(_seen_from_space(land, painter(land)))
+            painter(land)
+            images[rows[part]] = to_bytes(_seen_from_space(land))
     return ImageSet(images=images, labels=labels, class_names=tuple(_PAINTERS), card=CARD)
 
 
-def _seen_from_space(land: "Land", canvas: Canvas) -> Canvas:
+def _seen_from_space(land: "Land") -> Canvas:
     """Return the canvas out of focus, in uneven light, through haze, with cast and noise."""
+    canvas = land.canvas
     soft = _smoothed(_smoothed(canvas).swapaxes(2, 3)).swapaxes(2, 3)
-    soft -= canvas
-    soft *= land.number("blur", 0.1, 1)[:, None]
-    canvas += soft
-    light = land.mottle("light", 0.02, 0.08, tile="hills")
-    light *= land.number("uneven", 0, 0.25)
-    light += land.number("exposure", 0.6, 1.25)
-    canvas *= light[:, None]
-    gray = 0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2]
-    canvas -= gray[:, None]
+    canvas += (soft - canvas) * land.number("blur", 0.1, 1)[:, None]
+    light = land.mottle("light", 0.02, 0.08, tile="hills") * land.number("uneven", 0, 0.25)
+    canvas *= (light + land.number("exposure", 0.6, 1.25))[:, None]
+    gray = (0.3 * canvas[:, 0] + 0.59 * canvas[:, 1] + 0.11 * canvas[:, 2])[:, None]
+    canvas -= gray
     canvas *= land.number("saturation", 0.5, 1.3)[:, None]
-    canvas += gray[:, None]
+    canvas += gray
     uniform = land.draws.uniform
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
-    haze = haze[:, :, None, None] - canvas
-    haze *= column(uniform("haze") * uniform("haze too", 0, 0.5))[:, None]
-    canvas += haze
+    paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
     grain = gaussian_planes(land.draws.bits("grain")[:, 0], 3, canvas.shape[-1] ** 2)
     grain *= land.number("grain", 0.004, 0.025)
@@ -126,11 +121,13 @@ def _smoothed(canvas: Canvas) -> Canvas:
 # What is drawn with: numbers, colors, texture, lines, cells
 
 
-class Land(NamedTuple):
-    """The images to paint: their random numbers, and the positions of pixels on one axis."""
+@dataclass
+class Land:
+    """The images to paint: their random numbers, positions of pixels on one axis, and canvas."""
 
     draws: Draws
     positions: np.ndarray
+    canvas: Canvas | None = None
 
     @property
     def pixel(self) -> np.float32:
@@ -155,7 +152,7 @@ class Land(NamedTuple):
 
     def mottle(self, name: str, low: float, high: float, *, tile: str = "clouds") -> Plane:
         """Return fractal noise at a random place and angle; small sizes are close."""
-        cosine, sine = self.draws.directions(f"{name} turn")
+        cosine, sine = self.draws.directions(f"{name} turn").T
         scale = self.draws.uniform(f"{name} scale", low, high)
         place = self.draws.uniform(f"{name} place", n_columns=2)
         return sample_clouds(scale * cosine, scale * sine, place, self.positions, tile=tile)
@@ -165,21 +162,36 @@ class Land(NamedTuple):
 
         Positive on one side, negative on the other; and how far along it each pixel lies.
         """
-        cosine, sine = self.draws.directions(f"{name} turn")
+        cosine, sine = self.draws.directions(f"{name} turn").T
         along = affine(cosine, sine, np.zeros_like(sine), self.positions)
         offset = self.draws.uniform(f"{name} offset", -reach, reach)
         across = affine(-sine, cosine, offset, self.positions)
         curvature = self.number(f"{name} bend", -bend, bend)
-        across -= curvature * along * along
         slope = 2 * curvature * along
-        across /= np.sqrt(slope * slope + 1)
+        across = (across - curvature * along * along) / np.sqrt(slope * slope + 1)
         return across, along
+
+    def near(self, line: Plane, half_width: np.ndarray | float) -> Plane:
+        """Return how much of each pixel lies by a line, from the distances to it."""
+        return coverage(np.abs(line) - column(half_width), self.pixel)
 
     def distance(self, name: str, *, reach: float) -> Plane:
         """Return distances to a point that lies within `reach` of the center on each axis."""
         dx = self.positions - self.number(f"{name} x", -reach, reach)
         dy = self.positions[:, None] - self.number(f"{name} y", -reach, reach)
         return np.sqrt(dx * dx + dy * dy)
+
+    def paint(self, color: np.ndarray, covered: Plane) -> None:
+        """Lay a color over the canvas."""
+        paint(self.canvas, color, covered)
+
+    def let_some(self, name: str, share: float, painter: Callable[["Land"], None]) -> None:
+        """Let a painter add to some of the images."""
+        rows = np.flatnonzero(self.draws.happens(name, share))
+        if len(rows):
+            some = Land(self.draws.rows(rows), self.positions, self.canvas[rows])
+            painter(some)
+            self.canvas[rows] = some.canvas
 
 
 class Cells(NamedTuple):
@@ -216,7 +228,7 @@ def cells(
     Borders wander by `warp` cells; rows of `bricks` are shifted against each other.
     """
     uniform, positions = land.draws.uniform, land.positions
-    cosine, sine = land.draws.directions(f"{name} turn")
+    cosine, sine = land.draws.directions(f"{name} turn").T
     width = uniform(f"{name} width", low, high)
     height = width * uniform(f"{name} stretch", 0.8, 1.25)
     phase = uniform(f"{name} phase", n_columns=2)
@@ -239,56 +251,25 @@ def cells(
 
 def _contrasted(plane: Plane, contrast: np.ndarray | float) -> Plane:
     """Return the factor of brightness, 1 where the plane is in the middle of 0 to 1."""
-    plane -= 0.5
-    plane *= contrast
-    plane += 1
-    return plane[:, None]
+    return ((plane - 0.5) * contrast + 1)[:, None]
 
 
-def patchwork(land: Land, lattice: Cells, palette: np.ndarray) -> Canvas:
+def patchwork(lattice: Cells, palette: np.ndarray) -> Canvas:
     """Return a canvas on which every cell has one of eight colors, (n_images, 8, 3)."""
-    n_images, size = len(palette), len(land.positions)
-    canvas = np.empty((n_images, 3, size, size), np.float32)
     entry = (lattice.bits & np.uint32(7)).astype(np.intp)
-    entry += 8 * np.arange(n_images)[:, None, None]
+    entry += 8 * np.arange(len(palette))[:, None, None]
+    canvas = np.empty((len(entry), 3, *entry.shape[1:]), np.float32)
     for channel in range(3):
         colors = palette[:, :, channel].reshape(-1)
         np.take(colors, entry, out=canvas[:, channel], mode="clip")
     return canvas
 
 
-def paint_some(
-    canvas: Canvas, land: Land, name: str, share: float, painter: Callable
-) -> None:
-    """Let a painter, a function of canvas and land, add to some of the images."""
-    rows = np.flatnonzero(land.draws.happens(name, share))
-    if len(rows):
-        part = canvas[rows]
-        painter(part, Land(land.draws.rows(rows), land.positions))
-        canvas[rows] = part
-
-
-def paint_line(
-    canvas: Canvas,
-    land: Land,
-    line: Plane,
-    color: np.ndarray,
-    half_width: np.ndarray | float,
-) -> None:
-    """Paint all that lies within `half_width` of a curve, from the distances to it."""
-    paint(canvas, color, coverage(np.abs(line) - column(half_width), land.pixel))
-
-
 # What is painted
 
 
-def houses(
-    canvas: Canvas,
-    land: Land,
-    lattice: Cells,
-    roofs: np.ndarray,
-    largest: float,
-    sun: float,
+def paint_houses(
+    land: Land, lattice: Cells, roofs: np.ndarray, *, largest: float, sun: float
 ) -> None:
     """Paint a house in most cells, with a ridge and a shadow of length `sun`."""
     half_x = lattice.share(3, 4) * (largest - 0.2) + 0.2
@@ -296,15 +277,13 @@ def houses(
     x = lattice.x - (lattice.share(11, 4) - 0.5) * (0.95 - 2 * half_x)
     y = lattice.y - (lattice.share(15, 4) - 0.5) * (0.95 - 2 * half_y)
     empty = (lattice.share(19, 8) >= 0.85).astype(np.float32) * 9
-    shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun"))
-    shade = coverage(
-        _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty, lattice.pixel
-    )
-    canvas *= (1 - 0.5 * shade)[:, None]
-    roof = patchwork(land, lattice, roofs)
-    ridge = np.where((half_x > half_y), y * shadow_y, x * shadow_x) > 0
+    shadow_x, shadow_y = (column(way * sun) for way in land.draws.directions("sun").T)
+    shadow = _box(x - shadow_x, y - shadow_y, half_x, half_y) + empty
+    land.canvas *= (1 - 0.5 * coverage(shadow, lattice.pixel))[:, None]
+    roof = patchwork(lattice, roofs)
+    ridge = np.where(half_x > half_y, y * shadow_y, x * shadow_x) > 0
     roof *= np.where(ridge, 0.82, 1.05)[:, None]
-    paint(canvas, roof, coverage(_box(x, y, half_x, half_y) + empty, lattice.pixel))
+    land.paint(roof, coverage(_box(x, y, half_x, half_y) + empty, lattice.pixel))
 
 
 def _box(x: Plane, y: Plane, half_x: Plane, half_y: Plane) -> Plane:
@@ -318,9 +297,7 @@ def dots(lattice: Cells, share: np.ndarray, smallest: float) -> Plane:
     x = lattice.x - (lattice.share(8, 5) - 0.5) * room
     y = lattice.y - (lattice.share(13, 5) - 0.5) * room
     absent = (lattice.share(18, 8) >= share).astype(np.float32)
-    distance = np.sqrt(x * x + y * y) - radius
-    distance += absent * 9
-    return coverage(distance, lattice.pixel)
+    return coverage(np.sqrt(x * x + y * y) - radius + absent * 9, lattice.pixel)
 
 
 def uniform_ground(land: Land, name: str, *tables: np.ndarray, contrast: float) -> Canvas:
@@ -331,16 +308,11 @@ def uniform_ground(land: Land, name: str, *tables: np.ndarray, contrast: float) 
 
 def paint_fields(land: Land, lattice: Cells, *, relief: float) -> Canvas:
     """Return fields with plow lines as strong as `relief`, a border around each."""
-    canvas = patchwork(land, lattice, land.colors("crops", CROPS, n_colors=8))
+    canvas = patchwork(lattice, land.colors("crops", CROPS, n_colors=8))
     density = column(lattice.width / land.draws.uniform("fields furrow", 0.08, 0.2))
     lines = np.where(lattice.is_turned(), lattice.along, lattice.across) * density
-    plowed = triangle_wave(lines)
-    plowed *= 2
-    plowed -= 0.5
-    plowed *= lattice.share(4, 4) * relief
-    plowed += 1
-    plowed *= land.mottle("soil", 0.1, 0.3) * 0.24 + 0.88
-    canvas *= plowed[:, None]
+    plowed = (triangle_wave(lines) * 2 - 0.5) * (lattice.share(4, 4) * relief) + 1
+    canvas *= (plowed * (land.mottle("soil", 0.1, 0.3) * 0.24 + 0.88))[:, None]
     border = lattice.borders(land.draws.uniform("border", 0.006, 0.02) / lattice.width)
     hedge = land.colors("field border", WOOD, SCRUB, DRY)
     paint(canvas, hedge, border * land.number("bordered", 0.2, 1))
@@ -351,11 +323,9 @@ def paint_countryside(land: Land) -> Canvas:
     """Return fields or woodland, whatever a road or a river runs through."""
     canvas = paint_fields(land, cells(land, "fields", 0.5, 1.4, warp=0.05), relief=0.15)
     woods = land.mottle("woods", 0.06, 0.15) - land.number("woods", 0.25, 1.3)
-    woods *= 30
-    np.clip(woods, 0, 1, out=woods)
     leaves = land.mottle("crowns", 0.12, 0.2, tile="crowns") * 0.5 + 0.75
     leaves = land.colors("leaves", WOOD)[:, :, None, None] * leaves[:, None]
-    paint(canvas, leaves, woods)
+    paint(canvas, leaves, np.clip(woods * 30, 0, 1))
     return canvas
 
 
@@ -364,25 +334,23 @@ def paint_water(land: Land, table: np.ndarray) -> Canvas:
     first, second = land.colors("water", table, n_colors=2).transpose(1, 0, 2)
     canvas = mix(first, second, land.mottle("depth", 0.03, 0.15))
     ripples = land.mottle("ripples", 0.15, 0.25, tile="crowns") - 0.5
-    ripples *= land.number("ripple", 0, 0.05)
-    canvas += ripples[:, None]
-    return canvas
+    return canvas + (ripples * land.number("ripple", 0, 0.05))[:, None]
 
 
-def paint_track(canvas: Canvas, land: Land) -> None:
+def paint_track(land: Land) -> None:
     """Paint a narrow road."""
     line, _ = land.curve("track", bend=0.4, reach=0.8)
     width = land.draws.uniform("track width", 0.015, 0.035)
-    paint_line(canvas, land, line, land.colors("track", ASPHALT, SAND), width)
+    land.paint(land.colors("track", ASPHALT, SAND), land.near(line, width))
 
 
-def paint_trees(canvas: Canvas, land: Land, lattice: Cells, share: np.ndarray) -> None:
+def paint_trees(land: Land, lattice: Cells, share: np.ndarray) -> None:
     """Paint a tree in a share of the cells."""
-    paint(canvas, land.colors("tree", WOOD), dots(lattice, share, 0.18) * 0.85)
+    land.paint(land.colors("tree", WOOD), dots(lattice, share, 0.18) * 0.85)
 
 
 def paint_streets(
-    canvas: Canvas, land: Land, lattice: Cells, every: tuple[int, int], half_width: float
+    land: Land, lattice: Cells, every: tuple[int, int], half_width: float
 ) -> None:
     """Paint streets between every so many rows and columns of cells."""
     nearest = np.minimum(
@@ -390,32 +358,29 @@ def paint_streets(
         triangle_wave(lattice.along / every[1]) * every[1],
     )
     street = coverage(nearest - half_width, lattice.pixel)
-    paint(canvas, land.colors("street", ASPHALT), street)
+    land.paint(land.colors("street", ASPHALT), street)
 
 
 # The ten classes, each with what only it shows
 
 
-def _paint_annual_crop(land: Land) -> Canvas:
+def _paint_annual_crop(land: Land) -> None:
     lattice = cells(land, "fields", 0.7, 2.2, warp=0.04)
-    canvas = paint_fields(land, lattice, relief=0.22)
-    paint_some(canvas, land, "pivot", 0.15, _irrigated_circle)
-    paint_some(canvas, land, "track", 0.3, paint_track)
-    return canvas
+    land.canvas = paint_fields(land, lattice, relief=0.22)
+    land.let_some("pivot", 0.15, _irrigated_circle)
+    land.let_some("track", 0.3, paint_track)
 
 
-def _irrigated_circle(canvas: Canvas, land: Land) -> None:
+def _irrigated_circle(land: Land) -> None:
     disc = land.distance("pivot", reach=0.6) - land.number("pivot radius", 0.4, 0.9)
-    paint(canvas, land.colors("pivot", CROPS), coverage(disc, land.pixel) * 0.85)
+    land.paint(land.colors("pivot", CROPS), coverage(disc, land.pixel) * 0.85)
 
 
-def _paint_permanent_crop(land: Land) -> Canvas:
-    """Return pictures of orchards and vineyards."""
+def _paint_permanent_crop(land: Land) -> None:
+    """Paint orchards and vineyards."""
     draws = land.draws
     lattice = cells(land, "plots", 0.8, 2.2, warp=0.03)
-    canvas = patchwork(
-        land, lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8)
-    )
+    land.canvas = patchwork(lattice, land.colors("soil", CROPS[2:6], GRASS[:2], n_colors=8))
     spacing = draws.uniform("spacing", 0.13, 0.26)
     density = column(lattice.width / spacing)
     across, along = (triangle_wave(p * density) for p in (lattice.across, lattice.along))
@@ -423,154 +388,140 @@ def _paint_permanent_crop(land: Land) -> Canvas:
     row, between = np.where(turned, along, across), np.where(turned, across, along)
     orchard = column(draws.happens("orchard", 0.55))
     distance = np.where(orchard > 0, np.sqrt(row * row + between * between), row)
-    distance -= land.number("thickness", 0.2, 0.36)
-    planted = coverage(distance, land.pixel / spacing)
-    planted *= lattice.share(5, 6) < 0.95
-    paint(canvas, land.colors("crown", WOOD, SCRUB), planted * 0.85)
-    paint(canvas, land.colors("border", DRY), lattice.borders(0.025))
-    return canvas
+    distance = distance - land.number("thickness", 0.2, 0.36)
+    planted = coverage(distance, land.pixel / spacing) * (lattice.share(5, 6) < 0.95)
+    land.paint(land.colors("crown", WOOD, SCRUB), planted * 0.85)
+    land.paint(land.colors("border", DRY), lattice.borders(0.025))
 
 
-def _paint_pasture(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "meadow", GRASS, contrast=0.35)
+def _paint_pasture(land: Land) -> None:
+    land.canvas = uniform_ground(land, "meadow", GRASS, contrast=0.35)
     lattice = cells(land, "paddocks", 0.9, 2.0, warp=0.12)
-    canvas *= _contrasted(lattice.share(4, 6), 0.16)
+    land.canvas *= _contrasted(lattice.share(4, 6), 0.16)
     hedge = lattice.borders(land.draws.uniform("hedge", 0.02, 0.05) / lattice.width)
-    paint(canvas, land.colors("hedge", WOOD), hedge * land.number("hedged", 0, 0.9))
+    land.paint(land.colors("hedge", WOOD), hedge * land.number("hedged", 0, 0.9))
     trees = cells(land, "trees", 0.16, 0.3)
-    paint_trees(canvas, land, trees, land.number("trees", 0, 0.12))
-    paint_some(canvas, land, "track", 0.3, _path)
-    return canvas
+    paint_trees(land, trees, land.number("trees", 0, 0.12))
+    land.let_some("track", 0.3, _path)
 
 
-def _path(canvas: Canvas, land: Land) -> None:
+def _path(land: Land) -> None:
     line, _ = land.curve("path", bend=0.5, reach=0.8)
     width = land.draws.uniform("path width", 0.012, 0.025)
-    paint_line(canvas, land, line, land.colors("path", DRY), width)
+    land.paint(land.colors("path", DRY), land.near(line, width))
 
 
-def _paint_highway(land: Land) -> Canvas:
-    """Return pictures of highways through the country."""
-    canvas = paint_countryside(land)
-    paint_some(canvas, land, "crossing", 0.6, paint_track)
-    paint_some(canvas, land, "ramp", 0.35, _ramp)
+def _paint_highway(land: Land) -> None:
+    """Paint highways through the country."""
+    land.canvas = paint_countryside(land)
+    land.let_some("crossing", 0.6, paint_track)
+    land.let_some("ramp", 0.35, _ramp)
     road, along = land.curve("road", bend=0.35)
     half_width = land.draws.uniform("road width", 0.07, 0.16)
-    paint_line(canvas, land, road, land.colors("verge", GRASS), half_width * 1.5)
-    paint_line(canvas, land, road, land.colors("asphalt", ASPHALT), half_width)
+    land.paint(land.colors("verge", GRASS), land.near(road, half_width * 1.5))
+    land.paint(land.colors("asphalt", ASPHALT), land.near(road, half_width))
     median = land.colors("median", GRASS, HALLS[:2])
-    paint_line(canvas, land, road, median, half_width * 0.16)
+    land.paint(median, land.near(road, half_width * 0.16))
     lane = np.floor(road / column(half_width * 0.5))
     places = hash_cells(land.draws.bits("cars")[:, 0], np.floor(along * 9), lane)
     on_road = np.abs(np.abs(road) - column(half_width * 0.58))
     cars = coverage(on_road - column(half_width * 0.2), land.pixel)
     cars *= (places & np.uint32(255)).astype(np.float32) / 256 < 0.16
-    paint(canvas, land.colors("car", HALLS), cars)
-    return canvas
+    land.paint(land.colors("car", HALLS), cars)
 
 
-def _ramp(canvas: Canvas, land: Land) -> None:
+def _ramp(land: Land) -> None:
     """Paint a circular slip road."""
     ring = np.abs(land.distance("ramp", reach=0.5) - land.number("ramp radius", 0.2, 0.45))
-    paint_line(canvas, land, ring, land.colors("ramp", ASPHALT), 0.03)
+    land.paint(land.colors("ramp", ASPHALT), land.near(ring, 0.03))
 
 
-def _paint_industrial(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "yard", ASPHALT, GRASS[:1], contrast=0.4)
+def _paint_industrial(land: Land) -> None:
+    land.canvas = uniform_ground(land, "yard", ASPHALT, GRASS[:1], contrast=0.4)
     green = land.mottle("green", 0.1, 0.3) > land.number("green share", 0.6, 0.95)
-    paint(canvas, land.colors("lawn", GRASS), green.astype(np.float32) * 0.8)
+    land.paint(land.colors("lawn", GRASS), green.astype(np.float32) * 0.8)
     lattice = cells(land, "halls", 0.45, 0.85, bricks=False)
-    paint_streets(canvas, land, lattice, (1, 2), 0.05)
+    paint_streets(land, lattice, (1, 2), 0.05)
     # Rows of parked cars and stored goods in some of the cells.
     rows = triangle_wave(lattice.x * 6) < 0.2
     rows &= triangle_wave(lattice.y * 11) < 0.36
     rows &= (np.abs(lattice.x) < 0.36) & (np.abs(lattice.y) < 0.36)
     rows &= lattice.share(2, 4) < 0.4
-    paint(canvas, land.colors("goods", HALLS), rows.astype(np.float32) * 0.7)
+    land.paint(land.colors("goods", HALLS), rows.astype(np.float32) * 0.7)
     roofs = land.colors("halls", HALLS, n_colors=8)
-    houses(canvas, land, lattice, roofs, largest=0.44, sun=0.07)
-    return canvas
+    paint_houses(land, lattice, roofs, largest=0.44, sun=0.07)
 
 
-def _paint_residential(land: Land) -> Canvas:
-    canvas = uniform_ground(land, "gardens", GRASS, DRY[:2], contrast=0.5)
+def _paint_residential(land: Land) -> None:
+    land.canvas = uniform_ground(land, "gardens", GRASS, DRY[:2], contrast=0.5)
     trees = cells(land, "trees", 0.1, 0.16)
-    paint_trees(canvas, land, trees, land.number("trees", 0.1, 0.5))
+    paint_trees(land, trees, land.number("trees", 0.1, 0.5))
     lattice = cells(land, "houses", 0.2, 0.34, bricks=False, warp=0.08)
-    paint_streets(canvas, land, lattice, (2, 5), 0.13)
+    paint_streets(land, lattice, (2, 5), 0.13)
     roofs = land.colors("roofs", TILES, n_colors=8)
-    houses(canvas, land, lattice, roofs, largest=0.36, sun=0.14)
-    return canvas
+    paint_houses(land, lattice, roofs, largest=0.36, sun=0.14)
 
 
-def _paint_forest(land: Land) -> Canvas:
+def _paint_forest(land: Land) -> None:
     first, second = land.colors("leaves", WOOD, n_colors=2).transpose(1, 0, 2)
-    canvas = mix(first, second, land.mottle("stands", 0.1, 0.35))
+    land.canvas = mix(first, second, land.mottle("stands", 0.1, 0.35))
     crowns = land.mottle("crowns", 0.12, 0.22, tile="crowns")
-    canvas *= _contrasted(crowns, land.number("depth", 0.35, 0.9))
-    paint_some(canvas, land, "clearing", 0.25, _clearing)
-    return canvas
+    land.canvas *= _contrasted(crowns, land.number("depth", 0.35, 0.9))
+    land.let_some("clearing", 0.25, _clearing)
 
 
-def _clearing(canvas: Canvas, land: Land) -> None:
+def _clearing(land: Land) -> None:
     bare = land.mottle("clearing", 0.05, 0.15) - land.number("cleared", 0.75, 0.95)
-    bare *= 20
-    paint(canvas, land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare, 0, 0.8))
+    land.paint(land.colors("cleared", GRASS, SCRUB, DRY), np.clip(bare * 20, 0, 0.8))
 
 
-def _paint_herbaceous_vegetation(land: Land) -> Canvas:
-    """Return pictures of dry grass and scrub."""
-    patches = land.mottle("patches", 0.12, 0.3)
-    patches -= land.number("share", 0.35, 0.65)
-    patches *= land.number("sharpness", 2.5, 9)
-    patches += 0.5
-    np.clip(patches, 0, 1, out=patches)
-    canvas = mix(land.colors("dry", DRY), land.colors("scrub", SCRUB), patches)
+def _paint_herbaceous_vegetation(land: Land) -> None:
+    """Paint dry grass and scrub."""
+    patches = land.mottle("patches", 0.12, 0.3) - land.number("share", 0.35, 0.65)
+    patches = np.clip(patches * land.number("sharpness", 2.5, 9) + 0.5, 0, 1)
+    land.canvas = mix(land.colors("dry", DRY), land.colors("scrub", SCRUB), patches)
     stems = land.mottle("stems", 0.12, 0.25, tile="crowns")
-    canvas *= _contrasted(stems, land.number("depth", 0.1, 0.4))
+    land.canvas *= _contrasted(stems, land.number("depth", 0.1, 0.4))
     bushes = dots(cells(land, "bushes", 0.09, 0.14), land.number("bushes", 0, 0.4), 0.2)
-    paint(canvas, land.colors("bush", WOOD), bushes * 0.7)
-    return canvas
+    land.paint(land.colors("bush", WOOD), bushes * 0.7)
 
 
-def _paint_river(land: Land) -> Canvas:
-    """Return pictures of rivers through the country."""
-    canvas = paint_countryside(land)
-    paint_some(canvas, land, "track", 0.3, paint_track)
-    wander = land.mottle("meanders", 0.1, 0.2, tile="hills") - 0.5
-    wander *= land.number("wander", 0.2, 1.0)
-    distance = np.abs(land.curve("river", bend=0.5)[0] + wander)
+def _paint_river(land: Land) -> None:
+    """Paint rivers through the country."""
+    land.canvas = paint_countryside(land)
+    land.let_some("track", 0.3, paint_track)
+    meanders = land.mottle("meanders", 0.1, 0.2, tile="hills") - 0.5
+    distance = land.curve("river", bend=0.5)[0] + meanders * land.number("wander", 0.2, 1)
+    distance = np.abs(distance)
     width = land.number("width", 0.1, 0.28)
     width = width * (0.75 + land.mottle("banks", 0.15, 0.3) * 0.5)
     bank = land.colors("bank", SAND, WOOD, SCRUB)
-    paint(canvas, bank, coverage(distance - width * 1.3, land.pixel * 2))
-    paint(canvas, paint_water(land, STREAM), coverage(distance - width, land.pixel))
-    paint_some(canvas, land, "bridge", 0.2, _bridge)
-    return canvas
+    land.paint(bank, coverage(distance - width * 1.3, land.pixel * 2))
+    land.paint(paint_water(land, STREAM), coverage(distance - width, land.pixel))
+    land.let_some("bridge", 0.2, _bridge)
 
 
-def _bridge(canvas: Canvas, land: Land) -> None:
+def _bridge(land: Land) -> None:
     line, _ = land.curve("bridge", bend=0.1, reach=0.4)
-    paint_line(canvas, land, line, land.colors("bridge", ASPHALT), 0.035)
+    land.paint(land.colors("bridge", ASPHALT), land.near(line, 0.035))
 
 
-def _paint_sea_lake(land: Land) -> Canvas:
-    """Return pictures of open water, some with a shore."""
-    canvas = paint_water(land, LAKE)
-    paint_some(canvas, land, "shore", 0.4, _shore)
-    return canvas
+def _paint_sea_lake(land: Land) -> None:
+    """Paint open water, some with a shore."""
+    land.canvas = paint_water(land, LAKE)
+    land.let_some("shore", 0.4, _shore)
 
 
-def _shore(canvas: Canvas, land: Land) -> None:
+def _shore(land: Land) -> None:
     coast, _ = land.curve("coast", bend=0.5, reach=0.3)
-    dry = coast + (land.mottle("coast", 0.08, 0.2) - 0.5) * 0.6
-    dry -= land.number("sea level", 0.3, 0.9)
-    beach = coverage(-dry - land.number("beach", 0, 0.1), land.pixel)
-    paint(canvas, land.colors("beach", SAND), beach)
-    paint(canvas, paint_countryside(land), coverage(-dry, land.pixel))
+    coast = coast + (land.mottle("coast", 0.08, 0.2) - 0.5) * 0.6
+    dry = land.number("sea level", 0.3, 0.9) - coast
+    beach = coverage(dry - land.number("beach", 0, 0.1), land.pixel)
+    land.paint(land.colors("beach", SAND), beach)
+    land.paint(paint_countryside(land), coverage(dry, land.pixel))
 
 
-_PAINTERS: dict[str, Callable[[Land], Canvas]] = {
+_PAINTERS: dict[str, Callable[[Land], None]] = {
     "AnnualCrop": _paint_annual_crop,
     "Forest": _paint_forest,
     "HerbaceousVegetation": _paint_herbaceous_vegetation,

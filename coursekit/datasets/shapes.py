@@ -10,8 +10,6 @@ import numpy as np
 
 from coursekit.datasets.drawing import (
     Draws,
-    check_names,
-    check_window,
     chunks,
     coverage,
     paint,
@@ -23,9 +21,7 @@ from coursekit.datasets.scenes import (
     ALL_SHAPES,
     BACKGROUNDS,
     SOURCE_SHAPES,
-    Clutter,
-    Pattern,
-    Scene,
+    Rows,
     draw_scenes,
     shape_distance,
 )
@@ -76,51 +72,52 @@ def _with_article(words: str) -> str:
     return f"{'an' if sounds_like_vowel else 'a'} {words}"
 
 
-def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Scene:
-    """Return scenes with these attributes, by name, and everything else at random."""
+def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
+    """Return scenes with these attributes, by name, and everything else at random.
+
+    The picture is 2 wide; sizes are half-widths.
+    """
     uniform = draws.uniform
     radius = _look_up(attributes["size"], RADII) * uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = uniform("x", -1, 1) * room, uniform("y", -1, 1) * room
-    cosine, sine = draws.directions("turn", most=40 / 360)
-    brightness = uniform("brightness", 0.85, 1.05)[:, None]
-    rgb = _look_up(attributes["color"], RGB) * brightness
+    rgb = _look_up(attributes["color"], RGB) * uniform("brightness", 0.85, 1.05)[:, None]
     rgb = np.clip(rgb + uniform("tint", -0.05, 0.05, n_columns=3), 0, 1)
-    light_x, light_y = draws.directions("light")
-    pattern = Pattern(
-        _look_up(attributes["background"], {b: i for i, b in enumerate(BACKGROUNDS)}, int),
-        *draws.directions("pattern turn"),
-        period=uniform("pattern period", 0.26, 0.75),
-        phase=uniform("pattern phase", n_columns=2),
-        fill=uniform("pattern fill", 0.35, 0.65),
-    )
-    return Scene(
-        shape=_look_up(attributes["shape"], {s: i for i, s in enumerate(ALL_SHAPES)}, int),
+    return Rows(
+        shape=_numbers(attributes["shape"], ALL_SHAPES),
         x=x,
         y=y,
         radius=radius,
-        aspect=uniform("aspect", 0.85, 1.15),
-        cosine=cosine,
-        sine=sine,
+        aspect=uniform("aspect", 0.85, 1.15),  # wider than high above 1
+        turn=draws.directions("turn", most=40 / 360),
         color=rgb,
-        pattern=pattern,
+        pattern=Rows(
+            kind=_numbers(attributes["background"], BACKGROUNDS),
+            turn=draws.directions("pattern turn"),  # in which the pattern repeats
+            period=uniform("pattern period", 0.26, 0.75),  # its length there
+            phase=uniform("pattern phase", n_columns=2),  # shift in periods
+            fill=uniform("pattern fill", 0.35, 0.65),  # share of the second color
+        ),
         background_colors=_background_colors(draws, rgb),
         behind=_clutter_behind(draws),
         front=_bar_in_front(draws, x, y, radius),
-        light_x=light_x,
-        light_y=light_y,
-        relief=uniform("relief", 0.3, 1),
-        shadow=uniform("shadow", 0.25, 0.6),
-        falloff=uniform("falloff", 0, 0.25),
-        contrast=uniform("contrast", 0.6, 1),
-        haze=uniform("haze", 0.1, 0.9),
+        light=draws.directions("light"),  # where it comes from
+        relief=uniform("relief", 0.3, 1),  # how strongly it shades the shape
+        shadow=uniform("shadow", 0.25, 0.6),  # opacity
+        falloff=uniform("falloff", 0, 0.25),  # how much darker it is away from the light
+        contrast=uniform("contrast", 0.6, 1),  # below 1, it is seen as through haze
+        haze=uniform("haze", 0.1, 0.9),  # brightness of that haze
         noise=uniform("noise one") * uniform("noise two", 0, 0.08),
         noise_keys=draws.bits("noise")[:, 0],
     )
 
 
-def _look_up(names: np.ndarray, table: dict, dtype: type = np.float32) -> np.ndarray:
-    return np.array([table[name] for name in names], dtype)
+def _look_up(names: np.ndarray, table: dict) -> np.ndarray:
+    return np.array([table[name] for name in names], np.float32)
+
+
+def _numbers(names: np.ndarray, known: Sequence[str]) -> np.ndarray:
+    return np.array([known.index(name) for name in names])
 
 
 def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
@@ -140,40 +137,43 @@ def _farthest(candidates: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """Return of each image's candidates the one least like any of the others."""
     distances = []
     for other in others:
-        change = candidates - other[:, None]
-        change *= change
+        change = (candidates - other[:, None]) ** 2
         distances.append(change[..., 0] + change[..., 1] + change[..., 2])
     best = np.argmax(np.minimum.reduce(distances), axis=1)
     return candidates[np.arange(len(best)), best]
 
 
-def _clutter_behind(draws: Draws) -> Clutter:
+def _clutter_behind(draws: Draws) -> Rows:
     """Return a bar, a triangle and two dots, each there or not."""
     length = draws.uniform("clutter length", 1, 1.5, n_columns=4)
     length = length * np.array([0.17, 0.09, 0.06, 0.05], np.float32)
-    return Clutter(
-        draws.uniform("clutter x", -0.95, 0.95, n_columns=4),
-        draws.uniform("clutter y", -0.95, 0.95, n_columns=4),
-        *draws.directions("clutter turn", n_columns=4),
-        length,
+    return Rows(
+        x=draws.uniform("clutter x", -0.95, 0.95, n_columns=4),
+        y=draws.uniform("clutter y", -0.95, 0.95, n_columns=4),
+        turn=draws.directions("clutter turn", n_columns=4),
+        length=length,
         width=length * np.array([0.3, 0.9, 1, 1], np.float32),
-        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),
+        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),  # 1: triangle
         visible=draws.uniform("clutter", n_columns=4) < 0.3,
         color=_item_colors(draws, "clutter color", 4),
     )
 
 
-def _bar_in_front(
-    draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
-) -> Clutter:
+def _bar_in_front(draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray) -> Rows:
     """Return one bar over the rim of the shape, in three pictures of twenty."""
-    cosine, sine = draws.directions("bar turn")
+    way_x, way_y = draws.directions("bar turn").T
     away = draws.uniform("bar place", 0.6, 1) * radius
-    length = draws.uniform("bar length", 0.3, 0.65) * radius
-    width = draws.uniform("bar width", 0.09, 0.14) * radius
-    place, turn = (x + away * cosine, y + away * sine), draws.directions("bar tilt")
-    bar = *place, *turn, length, width, np.zeros_like(x), draws.happens("bar", 0.15)
-    return Clutter(*(v[:, None] for v in bar), color=_item_colors(draws, "bar color", 1))
+    bar = Rows(
+        x=x + away * way_x,
+        y=y + away * way_y,
+        turn=draws.directions("bar tilt"),
+        length=draws.uniform("bar length", 0.3, 0.65) * radius,
+        width=draws.uniform("bar width", 0.09, 0.14) * radius,
+        slant=np.zeros_like(x),
+        visible=draws.happens("bar", 0.15),
+        color=_item_colors(draws, "bar color", 1)[:, 0],
+    )
+    return bar.at((slice(None), None))
 
 
 def _item_colors(draws: Draws, name: str, n_items: int) -> np.ndarray:
@@ -228,24 +228,29 @@ def make_shapes(
     >>> make_shapes(100, seed=0)
     ImageSet(100 images of 32 x 32 x 3, 18 classes)
     """
-    check_window(n_images, image_size)
     choices = {
-        "shape": check_names("shapes", shapes, ALL_SHAPES),
-        "color": check_names("colors", colors, COLORS),
-        "size": check_names("sizes", sizes, SIZES),
-        "background": check_names("backgrounds", backgrounds, BACKGROUNDS),
+        "shape": _known("shapes", shapes, ALL_SHAPES),
+        "color": _known("colors", colors, COLORS),
+        "size": _known("sizes", sizes, SIZES),
+        "background": _known("backgrounds", backgrounds, BACKGROUNDS),
     }
-    allowed = _allowed_colors(choices["shape"], choices["color"], exclude_pairs)
+    excluded = {tuple(pair) for pair in exclude_pairs}
+    allowed = np.array(
+        [[(s, c) not in excluded for c in choices["color"]] for s in choices["shape"]]
+    )
+    if not allowed.any(axis=1).all():
+        msg = (
+            "exclude_pairs leaves a shape without a color. Allow a color, or leave it out."
+        )
+        raise SettingsError(msg)
     draws = Draws(seed, "shapes", np.arange(start, start + n_images, dtype=np.uint64))
     labels = draws.balanced("shape", len(allowed))
     rank = np.floor(draws.uniform("color") * allowed.sum(axis=1)[labels])
     picked = {
         "shape": labels,
         "color": np.argmax(np.cumsum(allowed, axis=1)[labels] > rank[:, None], axis=1),
-        **{
-            name: draws.integers(name, len(choices[name]))
-            for name in ("size", "background")
-        },
+        "size": draws.integers("size", len(choices["size"])),
+        "background": draws.integers("background", len(choices["background"])),
     }
     attributes = {name: np.array(choices[name])[rows] for name, rows in picked.items()}
     images = np.empty((n_images, image_size, image_size, 3), np.uint8)
@@ -273,23 +278,22 @@ def draw_shape(
     >>> draw_shape("heart", color="pink").shape
     (64, 64, 3)
     """
-    check_names("shape", [shape], ALL_SHAPES)
-    check_names("color", [color], COLORS)
-    check_names("size", [size], SIZES)
-    check_window(1, image_size)
-    place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "cosine": 1, "sine": 0}
-    light = {"light_x": -0.6, "light_y": -0.8, "relief": 0.6, "shadow": 0.4, "falloff": 0}
-    numbers = place | light | {"contrast": 1, "haze": 0, "noise": 0}
-    none, half = np.zeros((1, 0), np.float32), np.array([0.5], np.float32)
-    nothing = Clutter(*[none] * 7, visible=none.astype(bool), color=none)
-    paper = [[(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]]
-    turn = np.array([[0.8], [0.6]], np.float32)
-    scene = Scene(
-        **{name: np.array([number], np.float32) for name, number in numbers.items()},
-        shape=np.array([ALL_SHAPES.index(shape)]),
-        color=np.array([RGB[color]], np.float32),
-        pattern=Pattern(np.array([BACKGROUNDS.index("plain")]), *turn, half, half, half),
-        background_colors=np.array(paper, np.float32),
+    for what, name, known in (("shape", shape, ALL_SHAPES), ("color", color, COLORS)):
+        _known(what, [name], known)
+    place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
+    light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
+    paper = [(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]
+    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "haze": 0}
+    fields = place | light | look | {"noise": 0}
+    nothing = Rows(visible=np.zeros((1, 0), bool))
+    scene = Rows(
+        **{name: np.array([value], np.float32) for name, value in fields.items()},
+        shape=_numbers([shape], ALL_SHAPES),
+        pattern=Rows(
+            kind=_numbers(["plain"], BACKGROUNDS),
+            turn=np.array([[0.8, 0.6]], np.float32),
+            fill=np.array([0.5], np.float32),
+        ),
         behind=nothing,
         front=nothing,
         noise_keys=np.zeros(1, np.uint64),
@@ -297,24 +301,13 @@ def draw_shape(
     return draw_scenes(scene, image_size=image_size)[0]
 
 
-def _allowed_colors(
-    shapes: Sequence[str], colors: Sequence[str], exclude_pairs: Sequence[tuple[str, str]]
-) -> np.ndarray:
-    """Return which shape may have which color, bool of shape (n_shapes, n_colors)."""
-    excluded = {tuple(pair) for pair in exclude_pairs}
-    for pair in excluded:
-        if len(pair) != 2 or pair[0] not in ALL_SHAPES or pair[1] not in COLORS:
-            msg = f"exclude_pairs must hold pairs like ('star', 'red'), got {pair!r}."
-            raise SettingsError(msg)
-    allowed = np.array([[(s, c) not in excluded for c in colors] for s in shapes])
-    if not allowed.any(axis=1).all():
-        bare = shapes[int(np.flatnonzero(~allowed.any(axis=1))[0])]
-        msg = (
-            f"exclude_pairs leaves the shape {bare!r} without a color out of "
-            f"{', '.join(colors)}. Allow another color, or leave the shape out."
-        )
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as a tuple, or say which are known."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names or set(names) - set(known):
+        msg = f"{what} must be out of {', '.join(known)}, got {', '.join(names) or 'none'}."
         raise SettingsError(msg)
-    return allowed
+    return names
 
 
 BRIGHT = ("red", "orange", "yellow", "cyan", "pink", "white")
@@ -331,19 +324,9 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     >>> make_moving_shapes(16, seed=0).shape
     (16, 32, 32, 3)
     """
-    check_window(n_frames, image_size)
-    clip = np.empty((n_frames, image_size, image_size, 3), np.uint8)
-    for frames in chunks(n_frames, image_size):
-        clip[frames] = _draw_frames(np.arange(frames.start, frames.stop), seed, image_size)
-    return clip
-
-
-def _draw_frames(frames: np.ndarray, seed: int, image_size: int) -> np.ndarray:
     positions = pixel_positions(image_size)
     slope = 0.22 + 0.08 * positions  # darker at the top
     tint = np.array([0.8, 0.9, 1.2], np.float32)
-    canvas = np.empty((len(frames), 3, image_size, image_size), np.float32)
-    canvas[:] = slope[:, None] * tint[:, None, None]
     draws = Draws(seed, "moving shapes", np.arange(2, dtype=np.uint64))
     shapes = draws.balanced("shape", len(SOURCE_SHAPES))  # two different ones
     colors = draws.balanced("color", len(BRIGHT))
@@ -351,16 +334,21 @@ def _draw_frames(frames: np.ndarray, seed: int, image_size: int) -> np.ndarray:
     places = draws.uniform("place", 0, 1.5, n_columns=2)
     places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
-    moments = frames.astype(np.float32)[:, None]
-    for shape, color, radius, place, speed in zip(
-        shapes, colors, radii, places, speeds, strict=True
-    ):
-        ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
-        which, all_radii = np.full(len(frames), shape), np.full(len(frames), radius)
-        distance = shape_distance(which, *ways.T, all_radii, positions)
-        rgb = np.array([RGB[BRIGHT[color]]], np.float32)
-        paint(canvas, rgb, coverage(distance, np.float32(2 / image_size)))
-    return to_bytes(canvas)
+    clip = np.empty((n_frames, image_size, image_size, 3), np.uint8)
+    for frames in chunks(n_frames, image_size):
+        moments = np.arange(frames.start, frames.stop, dtype=np.float32)[:, None]
+        canvas = np.empty((len(moments), 3, image_size, image_size), np.float32)
+        canvas[:] = slope[:, None] * tint[:, None, None]
+        for shape, color, radius, place, speed in zip(
+            shapes, colors, radii, places, speeds, strict=True
+        ):
+            ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
+            which, all_radii = (np.full(len(moments), value) for value in (shape, radius))
+            distance = shape_distance(which, *ways.T, all_radii, positions)
+            rgb = np.array([RGB[BRIGHT[color]]], np.float32)
+            paint(canvas, rgb, coverage(distance, np.float32(2 / image_size)))
+        clip[frames] = to_bytes(canvas)
+    return clip
 
 
 def _bounce(way: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.v2 import functional as F
 
 from coursekit.datasets import load_folder, load_imagenet_classes
-from coursekit.datasets.downloads import load_cifar_files
+from coursekit.datasets.stored import load_published
 from coursekit.features import (
     Embeddings,
     classify_by_neighbors,
@@ -40,7 +40,7 @@ def prepare(images):
 
 
 def load_cifar(folder, part):
-    return load_cifar_files(folder / "cifar10_subset", part=part)
+    return load_published("cifar10", folder / "cifar10_subset", part)
 
 
 def accuracy_of(head, part):

@@ -1,15 +1,23 @@
-"""What comes with the course or a dependency of it: digits, photographs, tables."""
+"""Data sets that lie in files: shipped, bundled with a dependency of the course, or downloaded.
+
+`coursekit.assets` puts downloads in place and checks them; here no connection is opened. Their
+sources, licenses and citations stand in its registry and come as the card. Libraries that are
+slow to import are imported where they are needed.
+"""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from coursekit.assets import data_folder
+from coursekit.assets import data_folder, fetch, get_asset
+from coursekit.datasets.folders import load_folder, read_image
 from coursekit.datasets.imageset import ImageSet, LazyImages
+from coursekit.datasets.loading import split_stratified
+from coursekit.errors import DataError
 from coursekit.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -63,7 +71,7 @@ def load_digits(part: str = "all") -> ImageSet:
     >>> load_digits("test")
     ImageSet(500 images of 28 x 28 x 1, 10 classes)
     """
-    from sklearn.datasets import load_digits as load_small_digits  # slow to import
+    from sklearn.datasets import load_digits as load_small_digits
 
     small = load_small_digits()
     keys = np.array([derive_seed("digits", row) for row in range(len(small.target))])
@@ -85,7 +93,7 @@ def enlarge(small: np.ndarray) -> np.ndarray:
 
     Whole numbers only, so the pixels are the same on every machine.
     """
-    weights = _cubic_weights(SMALL, BOX)  # (20, 8), rows sum to 2000
+    weights = _cubic_weights()  # (20, 8), rows sum to 2000
     exact = weights @ small.astype(np.int64) @ weights.T  # (n, 20, 20), 16 is 16 * 2000**2
     top = 16 * weights[0].sum() ** 2
     # Raise the contrast about the middle by 8/5: strokes reach white, as in MNIST.
@@ -106,13 +114,13 @@ def center(digits: np.ndarray) -> np.ndarray:
     return frames
 
 
-def _cubic_weights(n_in: int, n_out: int) -> np.ndarray:
-    """Weights of Catmull-Rom interpolation times 2000, of shape (n_out, n_in), int64.
+def _cubic_weights() -> np.ndarray:
+    """Weights of Catmull-Rom interpolation times 2000, of shape (BOX, SMALL), int64.
 
     Output pixel i lies at (4 i - 3) / 10 input pixels, so every distance is a whole number of
     tenths and every weight a whole number of two-thousandths.
     """
-    tenths = 4 * np.arange(n_out) - 3  # 20 outputs for 8 inputs: 2.5 a pixel
+    tenths = 4 * np.arange(BOX) - 3  # 20 outputs for 8 inputs: 2.5 a pixel
     left, t = tenths // 10, tenths % 10
     taps = (  # cubic polynomials in t / 10, times 2 * 10**3
         -(t**3) + 20 * t**2 - 100 * t,
@@ -120,9 +128,9 @@ def _cubic_weights(n_in: int, n_out: int) -> np.ndarray:
         -3 * t**3 + 40 * t**2 + 100 * t,
         t**3 - 10 * t**2,
     )
-    weights = np.zeros((n_out, n_in), np.int64)
+    weights = np.zeros((BOX, SMALL), np.int64)
     for offset, tap in zip(range(-1, 3), taps, strict=True):
-        np.add.at(weights, (np.arange(n_out), np.clip(left + offset, 0, n_in - 1)), tap)
+        np.add.at(weights, (np.arange(BOX), np.clip(left + offset, 0, SMALL - 1)), tap)
     return weights
 
 
@@ -132,25 +140,16 @@ def load_photos() -> ImageSet:
     Lazy, of different sizes, the gray ones with three equal channels. The card states the
     sources.
     """
-    names = tuple(name for name in PHOTOS if _photo_path(name).is_file())
+    folder = Path(find_spec("skimage").origin).parent / "data"  # not imported: that is slow
+    names = [name for name, (file, _) in PHOTOS.items() if (folder / file).is_file()]
     lines = [f"- {name}: {PHOTOS[name][1]}" for name in names]
     head = "Photographs bundled with scikit-image (skimage.data); sources as stated there:"
     return ImageSet(
-        images=LazyImages(_read_photo, names),
+        images=LazyImages(read_image, [folder / PHOTOS[name][0] for name in names]),
         labels=np.arange(len(names)),
         class_names=names,
         card="\n".join([head, *lines]),
     )
-
-
-def _read_photo(name: str) -> np.ndarray:
-    with Image.open(_photo_path(name)) as image:
-        return np.array(image.convert("RGB"))
-
-
-def _photo_path(name: str) -> Path:
-    origin = find_spec("skimage").origin  # not imported: that is slow
-    return Path(origin).parent / "data" / PHOTOS[name][0]
 
 
 def load_ilsvrc_winners() -> "pd.DataFrame":
@@ -201,6 +200,59 @@ def load_efficientnet_scaling() -> "pd.DataFrame":
 
 
 def _read_table(name: str) -> "pd.DataFrame":
-    import pandas as pd  # slow to import
+    import pandas as pd
 
     return pd.read_csv(data_folder() / name)
+
+
+def load_download(asset: str, part: str = "train") -> ImageSet:
+    """Return what the registry names ``"mnist"``, ``"cifar10"``, ``"eurosat"`` and so on.
+
+    EuroSAT comes in one piece. It is cut here, 80 % to train and 20 % to test, the same share
+    of each class; no seed changes that. ``"hymenoptera"`` is photographs of ants and bees, of
+    different sizes and read when asked. ``"imagenet-sample"`` has no parts: one photograph of
+    each of ImageNet's 1,000 classes, in the class index's order. These are probably from
+    ImageNet's training part, so a network pretrained there has seen them: accuracies on them
+    flatter.
+    """
+    path, card = fetch(asset), get_asset(asset).card
+    if asset == "eurosat":
+        whole = load_folder(path / "2750", image_size=64)
+        loaded = split_stratified(whole, {"train": 0.8, "test": 0.2}, seed=0)[part]
+        card += " Split: 80 % train, 20 % test, stratified, fixed."
+    elif asset == "hymenoptera":
+        loaded = load_folder(path / "hymenoptera_data", part=part)
+    elif asset == "imagenet-sample":
+        loaded = load_folder(path, flat=True)
+    else:
+        loaded = load_published(asset, path.parent if asset == "mnist" else path, part)
+    return replace(loaded, card=card)
+
+
+def load_published(name: str, root: Path, part: str = "train") -> ImageSet:
+    """Return the files in the form that MNIST or CIFAR-10 was published in.
+
+    ``"mnist"`` is four unpacked files in ``MNIST/raw`` of `root`, ``"cifar10"`` the python files
+    in ``cifar-10-batches-py``. These are pickles, which can run any program: torchvision
+    compares their md5 sums with the published ones before it opens them.
+    """
+    from torchvision.datasets import CIFAR10, MNIST
+
+    kind, place, is_train = MNIST, "the four unpacked files in MNIST/raw", part == "train"
+    if name == "cifar10":
+        kind, place = CIFAR10, f"the published python files in {CIFAR10.base_folder}"
+    try:
+        opened = kind(root, train=is_train, download=False)
+    except (RuntimeError, ValueError, AssertionError, KeyError, OSError) as error:
+        msg = (
+            f"{kind.__name__} needs {place} of {root}, but one is missing or damaged "
+            f"({error or type(error).__name__}). Unpack them there again."
+        )
+        raise DataError(msg) from error
+    images = np.ascontiguousarray(opened.data)
+    return ImageSet(
+        images=images if images.ndim == 4 else images[..., None],
+        labels=opened.targets,
+        class_names=opened.classes if name == "cifar10" else tuple("0123456789"),
+        card=f"Own files in {kind.__name__}'s form from {root}; license: the owner's to say.",
+    )
