@@ -245,7 +245,9 @@ class TestLab:
 class TestAddress:
     @pytest.fixture
     def fork(self, here):
-        (here / "pyproject.toml").write_text('[project]\nname = "coursekit"\n')
+        (here / "pyproject.toml").write_text(
+            '[project]\nname = "coursekit"\n[project.urls]\n'
+        )
         (here / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
         (here / "notebooks").mkdir()
         return here
