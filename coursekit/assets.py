@@ -9,50 +9,22 @@ import errno
 import os
 import re
 import shutil
-import tarfile
 import tomllib
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 import pooch
 
 from coursekit.errors import AssetError, SettingsError
-
-__all__ = [
-    "Asset",
-    "asset_names",
-    "cache_folder",
-    "data_folder",
-    "fetch",
-    "find_file",
-    "get_asset",
-    "mirror",
-    "notebooks_folder",
-    "profile_setting",
-    "role_paths",
-    "role_variable",
-    "set_role_path",
-]
 
 _SETTINGS = re.compile(
     "COURSEKIT_(PROFILE|CACHE|MIRROR|DEVICE|REAL|JITTER|STEPS|ROLE_[A-Z_]+)"
 )
 _ROLE_PREFIX = "COURSEKIT_ROLE_"
 _CANNOT_STORE = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS}
-# Of a download, which are OSErrors all, of a wrong hash, and of a damaged archive.
-_SOURCE_FAILS = (
-    OSError,
-    ValueError,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_PACKAGE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +32,7 @@ class AssetFile:
     """One downloadable file of an asset, and what is made of it; see ``registry.toml``."""
 
     path: str
-    addresses: tuple[str, ...]
+    addresses: list[str]
     hash: str
     hash_source: str = ""
     bytes: int | None = None
@@ -122,13 +94,12 @@ def get_asset(name: str) -> Asset:
         msg = f"There is no asset {name!r}. The assets are: {', '.join(registry)}."
         raise AssetError(msg)
     table = registry[name]
-    made = [AssetFile(**{**f, "addresses": tuple(f["addresses"])}) for f in table["files"]]
-    return Asset(name=name, **{**table, "files": tuple(made)})
+    files = tuple(AssetFile(**file) for file in table["files"])
+    return Asset(name=name, **{**table, "files": files})
 
 
 def _read_registry() -> dict:
-    text = files("coursekit").joinpath("registry.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tomllib.loads((_PACKAGE / "registry.toml").read_text(encoding="utf-8"))
 
 
 def fetch(name: str) -> Path:
@@ -138,10 +109,38 @@ def fetch(name: str) -> Path:
     nothing that a later one would take for whole. The error lists the places searched.
     """
     asset, cache = get_asset(name), cache_folder()
+    title = f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
     for file in asset.files:
-        path, known_hash = file.final
-        if problem := file_problem(cache / path, known_hash):
-            _obtain(asset, file, cache, [f"the cache, {cache / path}: {problem}"])
+        final, tried = cache / file.final[0], []
+        for place, known_hash, is_packed in _places(file, cache):
+            try:
+                if place == final:
+                    _check(final, known_hash)
+                else:
+                    _bring(file, place, known_hash, final, is_packed=is_packed)
+                break
+            except (
+                Exception
+            ) as error:  # networks and damaged archives raise almost anything
+                if getattr(error, "errno", None) in _CANNOT_STORE:
+                    msg = (
+                        f"{title} cannot be stored in {cache}: {error}. Free some space, or "
+                        "set COURSEKIT_CACHE to a folder that you may write to."
+                    )
+                    raise AssetError(msg) from error
+                is_missing = isinstance(error, FileNotFoundError)
+                why = "not there" if is_missing else f"{type(error).__name__}: {error}"
+                tried.append(f"- {place}: {why[:200]}")
+        else:
+            places = "\n".join(tried)
+            msg = (
+                f"{title} is not at hand. Places searched, first the cache:\n{places}\n"
+                f"With a network, run: coursekit fetch {asset.name}\n"
+                f"Without one, set COURSEKIT_MIRROR to a folder that holds {file.path}, or "
+                "COURSEKIT_CACHE to a cache that was filled elsewhere by coursekit fetch.\n"
+                "Without the files, unset COURSEKIT_PROFILE: the embedded profile needs none."
+            )
+            raise AssetError(msg)
     return cache / asset.result
 
 
@@ -158,27 +157,6 @@ def find_file(name: str) -> Path | None:
     return None if None in found else found[0]
 
 
-def file_problem(path: Path, known_hash: str) -> str | None:
-    """Return what is wrong with a file, or None; a folder has its name only when whole.
-
-    `known_hash` is ``"sha256:..."``, ``"md5:..."``, ``"sha256-prefix:..."`` (the first digits,
-    which torch's hub puts in the file's name), or ``""`` where none is published.
-    """
-    if path.is_dir():
-        return None
-    if not path.is_file():
-        return "not there"
-    if not path.stat().st_size:
-        return "damaged: it is empty"
-    algorithm, _, wanted = known_hash.partition(":")
-    if not wanted:
-        return None
-    digest = pooch.file_hash(str(path), alg=algorithm.removesuffix("-prefix"))
-    if digest.startswith(wanted):
-        return None
-    return f"damaged or another version: its {algorithm} is {digest}, not {wanted}"
-
-
 def download(address: str, output: Path) -> None:
     """Write what stands at an ``http`` or ``https`` address to the file `output`."""
     from tqdm.auto import tqdm  # a bar for notebooks and terminals
@@ -187,58 +165,10 @@ def download(address: str, output: Path) -> None:
         pooch.HTTPDownloader(progressbar=bar)(address, str(output), None)
 
 
-def _obtain(asset: Asset, file: AssetFile, cache: Path, tried: list[str]) -> None:
-    """Put a file in the cache from the first place that has it, and note those that fail."""
-    final, title = (
-        cache / file.final[0],
-        f"{asset.title} (asset {asset.name!r}, role {asset.role!r})",
-    )
-    for place, known_hash, is_packed in _places(file, cache):
-        brought = final.with_name(f".{token_hex(4)}.part")
-        unpacked = brought.with_suffix(".unpacked")
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(place, str):
-                download(place, brought)
-            else:
-                shutil.copyfile(place, brought)
-            _check(brought, known_hash)
-            if is_packed:
-                _unpack(file, str(brought), str(unpacked))
-                _check(unpacked, file.unpacked_hash)
-            if not final.is_dir():  # else another process was first
-                (unpacked if is_packed else brought).replace(final)
-        except _SOURCE_FAILS as error:
-            if getattr(error, "errno", None) in _CANNOT_STORE:
-                msg = (
-                    f"{title} cannot be stored in {cache}: {error}. Free some space, or set "
-                    "COURSEKIT_CACHE to a folder that you may write to."
-                )
-                raise AssetError(msg) from error
-            why = f"{type(error).__name__}: {error}"[:200]
-            why = "not there" if isinstance(error, FileNotFoundError) else why
-            tried.append(f"{place}: {why}")
-        else:
-            return
-        finally:
-            brought.unlink(missing_ok=True)
-            if unpacked.is_dir():
-                shutil.rmtree(unpacked)
-            unpacked.unlink(missing_ok=True)
-    places = "\n".join(f"- {line}" for line in tried)
-    msg = (
-        f"{title} is not at hand. Places searched:\n{places}\n"
-        f"With a network, run: coursekit fetch {asset.name}\n"
-        f"Without one, set COURSEKIT_MIRROR to a folder that holds {file.path}, or "
-        "COURSEKIT_CACHE to a cache that was filled elsewhere by coursekit fetch.\n"
-        "Without the files, unset COURSEKIT_PROFILE: the embedded profile needs none."
-    )
-    raise AssetError(msg)
-
-
 def _places(file: AssetFile, cache: Path) -> Iterator[tuple[str | Path, str, bool]]:
     """Give the places to search, with the hash of what lies there and whether it is packed."""
     is_packed, base = bool(file.unpacks_to), mirror()
+    yield cache / file.final[0], file.final[1], False
     if is_packed:
         yield cache / file.path, file.hash, True
     if base is not None:
@@ -250,18 +180,43 @@ def _places(file: AssetFile, cache: Path) -> Iterator[tuple[str | Path, str, boo
         yield address, file.hash, is_packed
 
 
+def _bring(
+    file: AssetFile, place: str | Path, known_hash: str, final: Path, *, is_packed: bool
+) -> None:
+    """Put what lies at a place in the cache, checked and unpacked."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=final.parent, prefix=".part-") as folder:
+        brought = Path(folder, "brought")
+        if isinstance(place, str):
+            download(place, brought)
+        else:
+            shutil.copyfile(place, brought)
+        _check(brought, known_hash)
+        if is_packed:
+            packed, brought = str(brought), Path(folder, "unpacked")
+            unpack = pooch.Decompress(method="gzip", name=str(brought))
+            if file.path.endswith((".zip", ".tar.gz")):
+                kind = pooch.Unzip if file.path.endswith(".zip") else pooch.Untar
+                unpack = kind(extract_dir=str(brought))
+            unpack(packed, "download", None)
+            _check(brought, file.unpacked_hash)
+        if not final.is_dir():  # else another process was first
+            brought.replace(final)
+
+
 def _check(path: Path, known_hash: str) -> None:
-    if problem := file_problem(path, known_hash):
-        raise ValueError(problem)
+    """Refuse a file that is not there or another one; a folder is only there when whole.
 
-
-def _unpack(file: AssetFile, packed: str, to: str) -> None:
-    if file.path.endswith(".zip"):
-        pooch.Unzip(extract_dir=to)(packed, "download", None)
-    elif file.path.endswith(".tar.gz"):
-        pooch.Untar(extract_dir=to)(packed, "download", None)
-    else:
-        pooch.Decompress(method="gzip", name=to)(packed, "download", None)
+    `known_hash` is ``"sha256:..."``, ``"md5:..."``, ``"sha256-prefix:..."`` (the first digits,
+    which torch's hub puts in the file's name), or ``""`` where none is published.
+    """
+    if path.is_dir():
+        return
+    algorithm, _, wanted = known_hash.partition(":")
+    digest = pooch.file_hash(str(path), alg=algorithm.removesuffix("-prefix") or "sha256")
+    if not digest.startswith(wanted):
+        msg = f"damaged or another version: its {algorithm} is {digest}, not {wanted}"
+        raise ValueError(msg)
 
 
 def profile_setting() -> str:
@@ -326,15 +281,15 @@ def set_role_path(role: str, path: str | os.PathLike[str] | None) -> None:
 
 def data_folder() -> Path:
     """Return the folder of shipped data: tables, and the weights in ``weights/``."""
-    return _find_shipped("data", package=Path(__file__).resolve().parent)
+    return _find_shipped("data")
 
 
 def notebooks_folder() -> Path:
     """Return the folder of lessons."""
-    return _find_shipped("notebooks", package=Path(__file__).resolve().parent)
+    return _find_shipped("notebooks")
 
 
-def _find_shipped(name: str, *, package: Path) -> Path:
+def _find_shipped(name: str, package: Path = _PACKAGE) -> Path:
     """Return a folder inside an installed package, or beside it in the repository."""
     shipped, beside = package / "_shipped" / name, package.parent / name
     if shipped.is_dir():

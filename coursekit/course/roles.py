@@ -214,10 +214,10 @@ def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
 # --- data ------------------------------------------------------------------------------
 
 
-def _load(name: str, *parts: str) -> "ImageSet":
-    from coursekit.datasets import bundled, downloads
+def _load(name: str, *words: str) -> "ImageSet":
+    from coursekit.datasets import stored
 
-    return getattr(downloads if name.startswith("fetch") else bundled, name)(*parts)
+    return getattr(stored, name)(*words)
 
 
 def _draw(world: str, n_train: int, n_test: int, part: str, **options: Any) -> "ImageSet":
@@ -239,17 +239,17 @@ def _own_classes(
     """Load class folders, or the published files of a data set.
 
     Without parts, a fifth of each class is for testing. `published` is a file by which such a
-    data set is known, and what of `downloads` loads it.
+    data set is known, and its name in the registry.
     """
     from coursekit import datasets
-    from coursekit.datasets import downloads
     from coursekit.datasets.folders import find_parts
+    from coursekit.datasets.stored import load_published
 
     if published:
-        file, function = published
+        file, name = published
         for root in (path, path.parent, path.parent.parent):
             if (root / file).is_file() and path in (root / file).parents:
-                return getattr(downloads, function)(root, part=part)
+                return load_published(name, root, part)
     options = {"image_size": None if is_quick else size, "channels": channels}
     if path.is_dir() and find_parts(path):
         return datasets.load_folder(path, part=part, **options)
@@ -264,8 +264,8 @@ def _own_photos(path: Path, part: str, *, is_quick: bool = False) -> "ImageSet":
     return load_folder(path, flat=True)
 
 
-_MNIST = ("MNIST/raw/train-images-idx3-ubyte", "load_mnist_files")
-_CIFAR = ("cifar-10-batches-py/batches.meta", "load_cifar_files")
+_MNIST = ("MNIST/raw/train-images-idx3-ubyte", "mnist")
+_CIFAR = ("cifar-10-batches-py/batches.meta", "cifar10")
 _INSECTS = ("beetle", "butterfly")
 
 ROLES: Mapping[str, Role] = {
@@ -273,7 +273,7 @@ ROLES: Mapping[str, Role] = {
         "scikit-learn's digits, enlarged to 28 x 28",
         "mnist",
         partial(_load, "load_digits"),
-        partial(_load, "fetch_mnist"),
+        partial(_load, "load_download", "mnist"),
         partial(_own_classes, size=28, channels=1, published=_MNIST),
         f"{_CLASSES}, or MNIST's four unpacked files in MNIST/raw",
     ),
@@ -281,7 +281,7 @@ ROLES: Mapping[str, Role] = {
         "the shapes world, 32 x 32",
         "cifar10",
         partial(_draw, "make_shapes", 8_000, 2_000),
-        partial(_load, "fetch_cifar10"),
+        partial(_load, "load_download", "cifar10"),
         partial(_own_classes, size=32, published=_CIFAR),
         f"{_CLASSES}, or CIFAR-10's folder cifar-10-batches-py",
     ),
@@ -289,21 +289,21 @@ ROLES: Mapping[str, Role] = {
         "drawn land cover, 64 x 64",
         "eurosat",
         partial(_draw, "make_land_cover", 2_000, 1_000),
-        partial(_load, "fetch_eurosat"),
+        partial(_load, "load_download", "eurosat"),
         partial(_own_classes, size=64),
     ),
     "insects": Role(
         "two unseen shapes, beetle and butterfly, 32 x 32",
         "hymenoptera",
         partial(_draw, "make_shapes", 240, 150, shapes=_INSECTS),
-        partial(_load, "fetch_hymenoptera"),
+        partial(_load, "load_download", "hymenoptera"),
         _own_classes,
     ),
     "photos": Role(  # a collection without parts
         "scikit-image's photographs",
         "imagenet-sample",
         lambda _: _load("load_photos"),
-        lambda _: _load("fetch_imagenet_sample"),
+        partial(_load, "load_download", "imagenet-sample"),
         _own_photos,
         "a folder of images, each a class of its own",
     ),

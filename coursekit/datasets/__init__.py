@@ -7,18 +7,10 @@ Drawn from a seed: `make_shapes`, `draw_shape`, with the names `SOURCE_SHAPES`,
 Bundled with a dependency: `load_digits`, `load_photos`.
 Shipped tables: `load_ilsvrc_winners`, `load_imagenet_classes`, `load_convnext_ablation`,
 `load_efficientnet_scaling`.
-Own files: `load_folder`. What the roles download is loaded by ``downloads.py``.
+Own files: `load_folder`. What the roles download is loaded by ``stored.py``.
 For training: `split_stratified`, `make_loader` and the `Loader` it makes.
 """
 
-from coursekit.datasets.bundled import (
-    load_convnext_ablation,
-    load_digits,
-    load_efficientnet_scaling,
-    load_ilsvrc_winners,
-    load_imagenet_classes,
-    load_photos,
-)
 from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet
 from coursekit.datasets.land_cover import make_land_cover
@@ -31,6 +23,14 @@ from coursekit.datasets.shapes import (
     draw_shape,
     make_moving_shapes,
     make_shapes,
+)
+from coursekit.datasets.stored import (
+    load_convnext_ablation,
+    load_digits,
+    load_efficientnet_scaling,
+    load_ilsvrc_winners,
+    load_imagenet_classes,
+    load_photos,
 )
 
 __all__ = [

@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import DataError
-
-__all__ = ["find_parts", "load_folder", "read_image"]
 
 _PARTS = {
     "train": ("train", "training"),
@@ -58,27 +56,29 @@ def load_folder(
     -------
     ImageSet
         With each image's relative path as the attribute ``"file"``. The card lists files
-        that were left out because they are no images by their names.
+        that were left out.
     """
+    from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
+
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        msg = f"{folder} {what}. Give a folder that holds one folder of images a class."
+        msg = f"{folder} does not exist or is no folder. Give one that holds one folder of images a class."
         raise DataError(msg)
     folder = folder if flat else _choose_part(folder, part)
-    paths, labels, names = (_find_flat if flat else _find_by_class)(folder)
+    files = _visible_files(folder)
+    images = [file for file in files if file.name.lower().endswith(IMG_EXTENSIONS)]
+    paths, classes = (_class_of_each if flat else _class_of_folder)(images, folder)
     pixels = _read_all(paths, folder, image_size=image_size, channels=channels)
-    files = np.array([path.relative_to(folder).as_posix() for path in paths])
-    lazy = LazyImages(partial(_read_or_say_why, channels=channels), paths)
-    others = sorted({*_visible_files(folder)} - {*paths})
+    lazy = LazyImages(partial(read_image, channels=channels), paths)
+    names = list(dict.fromkeys(classes)) if flat else sorted(set(classes))
     card = f"Own images from {folder}; license: the owner's to say."
-    if others:
-        card += f" Left out, as no images: {', '.join(path.name for path in others[:5])}."
+    if others := sorted({*files} - {*paths}):
+        card += f" Left out: {', '.join(file.name for file in others[:5])}."
     return ImageSet(
         images=lazy if image_size is None else pixels,
-        labels=labels,
+        labels=[names.index(name) for name in classes],
         class_names=names,
-        attributes={"file": files},
+        attributes={"file": np.array([_place(file, folder) for file in paths])},
         card=card,
     )
 
@@ -86,24 +86,16 @@ def load_folder(
 def find_parts(folder: Path) -> dict[str, Path]:
     """Return the parts of a data set that is stored in parts: "train", "val", "test".
 
-    Those that are there and hold folders; none unless "train" is one of them, and not the
-    only part among other folders (it may be the class of trains).
+    None unless "train" is one of them, and not the only part among other folders: then it
+    may be the class of trains.
     """
     folders = _subfolders(folder)
-    named = {
+    parts = {
         part: sub
         for sub in folders
         for part, words in _PARTS.items()
         if sub.name.lower() in words
     }
-    if len(named) > 1 and not any(map(_subfolders, folders)):
-        msg = (
-            f"The folders {', '.join(sub.name for sub in folders)} in {folder} are parts by "
-            "their names, but hold no class folders. Sort the images of each part into one "
-            "folder a class, or pass flat=True to make every image a class of its own."
-        )
-        raise DataError(msg)
-    parts = {part: sub for part, sub in named.items() if _subfolders(sub)}
     return parts if "train" in parts and (len(parts) > 1 or len(folders) == 1) else {}
 
 
@@ -140,14 +132,6 @@ def read_image(
             return np.array(image).reshape(image.height, image.width, channels)
 
 
-def _read_or_say_why(path: Path, *, channels: int) -> np.ndarray:
-    try:
-        return read_image(path, channels=channels)
-    except Exception as error:  # damaged files raise almost anything
-        msg = f"{path} cannot be used as an image: {_in_words(error)}."
-        raise DataError(msg) from error
-
-
 def _read_all(
     paths: list[Path], folder: Path, *, image_size: int | None, channels: int
 ) -> np.ndarray:
@@ -159,27 +143,15 @@ def _read_all(
         try:
             pixels[row] = read_image(path, image_size=size, channels=channels)
         except Exception as error:  # noqa: BLE001 - damaged files raise almost anything
-            problems.append(f"- {path.relative_to(folder).as_posix()}: {_in_words(error)}")
+            problems.append(f"- {_place(path, folder)}: {error or type(error).__name__}")
     if problems:
-        files = "1 file" if len(problems) == 1 else f"{len(problems)} files"
         listed = "\n".join(problems)
         msg = (
-            f"{files} in {folder} cannot be used as images:\n{listed}\n"
+            f"{len(problems)} of the files in {folder} cannot be used as images:\n{listed}\n"
             "Repair or remove them, and load the folder again."
         )
         raise DataError(msg)
     return pixels
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "empty, not an image, or in a format that Pillow cannot read"
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, Image.DecompressionBombError):  # at twice Pillow's limit
-        limit = 2 * Image.MAX_IMAGE_PIXELS / 1e6
-        return f"too large: more than {limit:.0f} megapixels; make it smaller"
-    return f"damaged ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _choose_part(folder: Path, part: str | None) -> Path:
@@ -196,8 +168,7 @@ def _choose_part(folder: Path, part: str | None) -> Path:
         )
         raise DataError(msg)
     classes = [{sub.name for sub in _subfolders(place)} for place in parts.values()]
-    differing = set.union(*classes) - set.intersection(*classes)
-    if differing:
+    if differing := set.union(*classes) - set.intersection(*classes):
         msg = (
             f"Every part in {folder} must have the same classes, but not all have "
             f"{', '.join(sorted(differing))}. Add or remove class folders until they agree."
@@ -206,56 +177,38 @@ def _choose_part(folder: Path, part: str | None) -> Path:
     return chosen
 
 
-def _find_by_class(folder: Path) -> tuple[list[Path], list[int], list[str]]:
-    """Return the images below class folders, their labels, and the class names."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # slow to import
-
-    names = [sub.name for sub in _subfolders(folder)]
-    classes = [unicodedata.normalize("NFC", name) for name in names]
-    if twice := sorted({name for name in classes if classes.count(name) > 1}):
+def _class_of_folder(images: list[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the images below class folders and their classes' names."""
+    paths = [path for path in images if path.parent != folder]
+    # A name may be stored with composed or with separate accents: it is the same class.
+    classes = [unicodedata.normalize("NFC", _place(p, folder).split("/")[0]) for p in paths]
+    counts = {unicodedata.normalize("NFC", sub.name): 0 for sub in _subfolders(folder)}
+    counts |= Counter(classes)
+    if len(counts) < 2 or 0 in counts.values():
+        found = ", ".join(f"{name}: {count}" for name, count in counts.items())
         msg = (
-            f"{folder} holds two folders for {', '.join(twice)}, spelled alike but stored with "
-            "composed and with separate accents. Move the images into one of them."
+            f"{folder} must hold one folder of images a class, at least two, but the folders "
+            f"with their numbers of images are: {found or 'none'}. Sort the images so, give "
+            "the folder in which they are sorted, or pass flat=True to make every image a "
+            "class of its own."
         )
         raise DataError(msg)
-    if len(names) < 2:
-        inside = [sub for sub in _subfolders(folder) if _subfolders(sub)]
-        remedy = "pass flat=True to make every image a class of its own"
-        if inside:
-            remedy = f"give the folder of classes, probably {inside[0]}"
-        msg = (
-            f"Images must lie in one folder a class, at least two, but {folder} holds "
-            f"{f'one folder, {names[0]}' if names else 'none'}. Sort them, or {remedy}."
-        )
-        raise DataError(msg)
-    try:
-        numbers = {name: label for label, name in enumerate(names)}
-        samples = make_dataset(str(folder), numbers, extensions=IMG_EXTENSIONS)
-    except FileNotFoundError as error:
-        msg = f"{error}\nAdd images in {folder}, or remove the folders."
-        raise DataError(msg) from error
-    samples = [(Path(path), n) for path, n in samples if _is_visible(Path(path).name)]
-    return [path for path, _ in samples], [label for _, label in samples], classes
+    return paths, classes
 
 
-def _find_flat(folder: Path) -> tuple[list[Path], range, list[str]]:
-    """Return the images in the order of their classes, their labels, and class names."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    files = _visible_files(folder)
-    images = [path for path in files if path.name.lower().endswith(IMG_EXTENSIONS)]
+def _class_of_each(images: list[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the images in the order of their classes, and these classes' names."""
     if not images:
         msg = f"{folder} and its sub-folders hold no images. Put some there."
         raise DataError(msg)
-    places = [path.relative_to(folder).as_posix() for path in images]
+    places = [_place(path, folder) for path in images]
     if all(_WNID.match(path.name) for path in images):
         images = sorted(images, key=lambda path: path.stem)
         places = [path.stem[:9] for path in images]
     names = [_WNID.sub("", path.stem) for path in images]
     counts = Counter(names)  # names that occur twice are told apart
     pairs = zip(names, places, strict=True)
-    names = [f"{name} ({place})" if counts[name] > 1 else name for name, place in pairs]
-    return images, range(len(images)), names
+    return images, [f"{name} ({p})" if counts[name] > 1 else name for name, p in pairs]
 
 
 def _visible_files(folder: Path) -> list[Path]:
@@ -272,3 +225,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _is_visible(name: str) -> bool:
     return not name.startswith(".") and name not in {"__MACOSX", "__pycache__"}
+
+
+def _place(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()

@@ -10,8 +10,6 @@ import torch
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import derive_seed
 
-__all__ = ["ImageSet", "LazyImages", "stack_images"]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageSet:
@@ -56,6 +54,9 @@ class ImageSet:
         labels = np.asarray(self.labels, dtype=np.int64)
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        if self.is_lazy and not isinstance(self.images, LazyImages):
+            lazy = LazyImages(self.images.__getitem__, range(len(self.images)))
+            object.__setattr__(self, "images", lazy)
         if not self.is_lazy and (self.images.ndim != 4 or self.images.dtype != np.uint8):
             msg = (
                 "images must be uint8 of shape (n_images, height, width, channels), got "
@@ -63,11 +64,11 @@ class ImageSet:
                 "axis of one: images[..., None]."
             )
             raise ShapeError(msg)
-        counts = {"images": len(self.images), "labels": labels.size}
-        if self.captions is not None:
-            counts["captions"] = len(self.captions)
-        counts |= {f"attribute {name!r}": len(a) for name, a in self.attributes.items()}
-        if len(set(counts.values())) > 1 or labels.ndim != 1:
+        known = {"images": self.images, "labels": labels, "captions": self.captions}
+        counts = {
+            k: len(v) for k, v in {**known, **self.attributes}.items() if v is not None
+        }
+        if len(set(counts.values())) > 1:
             listed = ", ".join(f"{count} {name}" for name, count in counts.items())
             msg = f"Every image needs one label (and caption and attribute), got {listed}."
             raise ShapeError(msg)
@@ -104,16 +105,10 @@ class ImageSet:
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
         """Return the images at `indices`, in that order, with the same names and card."""
-        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
-        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
-            msg = (
-                f"Indices must lie in 0 .. {len(self) - 1}, got "
-                f"{indices.min()} .. {indices.max()}."
-            )
-            raise SettingsError(msg)
+        indices = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
-            images=_pick(self.images, indices) if self.is_lazy else self.images[indices],
+            images=self.images[indices],
             labels=self.labels[indices],
             captions=self.captions and tuple(self.captions[i] for i in indices),
             attributes={name: values[indices] for name, values in self.attributes.items()},
@@ -163,13 +158,8 @@ class LazyImages(Sequence):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int | slice) -> "np.ndarray | LazyImages":
-        if isinstance(index, slice):
-            return LazyImages(self.read, self.items[index])
+    def __getitem__(self, index: int | slice | np.ndarray) -> "np.ndarray | LazyImages":
+        if isinstance(index, slice | np.ndarray):
+            rows = np.arange(len(self))[index]
+            return LazyImages(self.read, [self.items[row] for row in rows])
         return self.read(self.items[index])
-
-
-def _pick(images: Sequence[np.ndarray], indices: np.ndarray) -> LazyImages:
-    if isinstance(images, LazyImages):
-        return LazyImages(images.read, [images.items[i] for i in indices])
-    return LazyImages(images.__getitem__, indices.tolist())

@@ -6,7 +6,7 @@ one.
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,11 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coursekit.datasets.imageset import ImageSet, stack_images
+from coursekit.datasets.imageset import ImageSet, LazyImages, stack_images
 from coursekit.errors import DataError, SettingsError, ShapeError
-from coursekit.seeds import derive_seed, make_generator
-
-__all__ = ["Loader", "all_seeded", "make_loader", "split_stratified"]
+from coursekit.seeds import derive_seed, make_generator, seeded
 
 Batch = tuple[Tensor, Tensor]
 
@@ -67,23 +65,14 @@ def make_loader(
     [[4, 3], [1, 0], [2]]
     """
     if isinstance(data, ImageSet):
-        inputs, labels = data.images, torch.from_numpy(data.labels.copy())
+        inputs, labels = data.images, torch.from_numpy(data.labels)
         if not data.is_lazy:
             inputs = torch.from_numpy(inputs.transpose(0, 3, 1, 2).copy())
-    elif [isinstance(part, Tensor) for part in data] == [True, True]:
-        inputs, labels = data
     else:
-        given = ", ".join(type(part).__name__ for part in data)
-        msg = (
-            f"data must be an ImageSet or a pair of tensors (inputs, labels), got {given}."
-        )
-        raise DataError(msg)
+        inputs, labels = map(torch.as_tensor, data)
     if len(inputs) != len(labels):
         msg = f"Every input needs one label, got {len(inputs)} and {len(labels)}."
         raise ShapeError(msg)
-    if batch_size < 1:
-        msg = f"batch_size must be at least 1, got {batch_size}."
-        raise SettingsError(msg)
     if shuffle and seed is None:
         msg = "shuffle=True needs a seed, so that the order can be repeated: pass seed=0."
         raise SettingsError(msg)
@@ -98,7 +87,7 @@ class Loader:
     own random draws. `batches` gives any epoch by its number and does not count.
     """
 
-    inputs: Tensor | Sequence[np.ndarray]
+    inputs: Tensor | LazyImages
     labels: Tensor
     batch_size: int
     seed: int
@@ -122,62 +111,50 @@ class Loader:
         self._n_iterated += 1
         return self.batches(self._n_iterated - 1)
 
-    def order(self, epoch: int) -> Tensor | None:
-        """Return the indices of all samples in the order of `epoch`; None: as they are."""
-        if not self.shuffle:
-            return None
-        generator = make_generator(self.seed, "order", epoch)
-        return torch.randperm(self.n_samples, generator=generator)
-
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return an iterator over the batches of one epoch, counted from 0."""
-        order = self.order(epoch)
+        order = torch.arange(self.n_samples)
+        if self.shuffle:
+            generator = make_generator(self.seed, "order", epoch)
+            order = torch.randperm(self.n_samples, generator=generator)
         for number in range(len(self)):
-            rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            rows = rows if order is None else order[rows]
-            labels = _take(self.labels, rows)
-            if not isinstance(self.inputs, Tensor):
-                indices = range(self.n_samples)[rows] if order is None else rows.tolist()
-                yield stack_images([self._read(epoch, i) for i in indices]), labels
-                continue
-            inputs = _take(self.inputs, rows)
-            if inputs.dtype == torch.uint8:
-                inputs = inputs.float().div_(255)
-            if self.transform is not None:
-                with all_seeded(self.seed, "batch", epoch, number):
-                    inputs = self.transform(inputs)
-            yield inputs, labels
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            if isinstance(self.inputs, Tensor):
+                inputs = _scaled(self.inputs.index_select(0, rows.to(self.inputs.device)))
+                inputs = self._transformed(inputs, "batch", epoch, number)
+            else:
+                inputs = stack_images([self._read(epoch, row) for row in rows.tolist()])
+            yield inputs, self.labels.index_select(0, rows.to(self.labels.device))
 
     def _read(self, epoch: int, index: int) -> Tensor:
         """Return one image, transformed by draws of its own, whichever batch it comes in."""
-        image = np.asarray(self.inputs[index])
-        pixels = torch.from_numpy(image.transpose(2, 0, 1).copy()).float().div_(255)
-        if self.transform is not None:
-            with all_seeded(self.seed, "image", epoch, index):
-                pixels = self.transform(pixels)
-        return pixels
+        image = torch.from_numpy(self.inputs[index].transpose(2, 0, 1).copy())
+        return self._transformed(_scaled(image), "image", epoch, index)
+
+    def _transformed(self, inputs: Tensor, *parts: int | str) -> Tensor:
+        if self.transform is None:
+            return inputs
+        with all_seeded(self.seed, *parts):
+            return self.transform(inputs)
 
 
-def _take(values: Tensor, rows: Tensor | slice) -> Tensor:
-    if isinstance(rows, slice):
-        return values[rows].clone()  # nobody can change the data
-    return values.index_select(0, rows.to(values.device))
+def _scaled(pixels: Tensor) -> Tensor:
+    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
 @contextmanager
 def all_seeded(*parts: int | str) -> Iterator[None]:
     """Seed the generators that transforms may use (torch, NumPy, Python), then restore."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
     seed = derive_seed(*parts)
-    torch.default_generator.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     random.seed(seed)
     try:
-        yield
+        with seeded(*parts):
+            yield
     finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        random.setstate(states[2])
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
 
 
 def split_stratified(
@@ -211,20 +188,15 @@ def split_stratified(
     labels, names = image_set.labels, image_set.class_names
     members = [rng.permutation(np.flatnonzero(labels == c)) for c in range(len(names))]
     class_sizes = np.array([len(rows) for rows in members])
-    if class_sizes.min() < len(counts):
-        rare = [
-            f"{names[c]!r} has {n}" for c, n in enumerate(class_sizes) if n < len(counts)
-        ]
+    if class_sizes.min() < len(counts) or min(counts.values()) < len(names):
+        classes = dict(zip(names, class_sizes.tolist(), strict=True))
         msg = (
-            f"Every class needs an image for each of the {len(counts)} parts, but "
-            f"{', '.join(rare)}. Add images, drop the class, or make fewer parts."
+            f"Every part needs an image of each class. Images are {_listed(classes)}; places "
+            f"are {_listed(counts)}. Add images, drop a class, or make fewer or larger parts."
         )
         raise DataError(msg)
     parts, begins = {}, np.zeros(len(names), int)
     for name, count in counts.items():
-        if count < len(names):
-            msg = f"Part {name!r} has {count} places for {len(names)} classes."
-            raise DataError(msg)
         # One image of each class stays for every later part.
         most = class_sizes - begins - (len(counts) - len(parts) - 1)
         ends = begins + _quota(class_sizes, count, most)
@@ -234,20 +206,23 @@ def split_stratified(
 
 
 def _counts_of_parts(n_images: int, sizes: Mapping[str, int | float]) -> dict[str, int]:
-    are_fractions = {isinstance(size, float) for size in sizes.values()}
-    given = ", ".join(f"{name}: {size}" for name, size in sizes.items())
-    if not sizes or min(sizes.values()) <= 0 or len(are_fractions) > 1:
-        msg = f"sizes must be all counts or all fractions, each larger than 0, got {given}."
-        raise SettingsError(msg)
-    counts = dict(sizes)
+    counts, values = dict(sizes), list(sizes.values())
+    are_fractions = {isinstance(size, float) for size in values}
     if are_fractions == {True}:
         # Rounded at the ends, so that parts of a whole add up to the whole.
-        ends = np.rint(np.cumsum(list(sizes.values())) * n_images).astype(int)
+        ends = np.rint(np.cumsum(values) * n_images).astype(int)
         counts = dict(zip(sizes, np.diff(ends, prepend=0).tolist(), strict=True))
-    if sum(counts.values()) > n_images:
-        msg = f"The parts ({given}) are more than the {n_images} images of the set."
+    if len(are_fractions) > 1 or min(values) <= 0 or sum(counts.values()) > n_images:
+        msg = (
+            "sizes must be all counts or all fractions, each larger than 0, and together no "
+            f"more than the set's {n_images} images, got {_listed(sizes)}."
+        )
         raise SettingsError(msg)
     return counts
+
+
+def _listed(numbers: Mapping[str, int | float]) -> str:
+    return ", ".join(f"{name}: {number}" for name, number in numbers.items())
 
 
 def _quota(class_sizes: np.ndarray, n_images: int, most: np.ndarray) -> np.ndarray:

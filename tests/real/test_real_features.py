@@ -14,7 +14,7 @@ from torchvision.models import mobilenet_v2
 from torchvision.models.feature_extraction import create_feature_extractor
 from torchvision.transforms.v2 import functional as F
 
-from coursekit.datasets.downloads import load_cifar_files
+from coursekit.datasets.stored import load_published
 from coursekit.features import Embeddings, classify_by_neighbors, embed, fit_head
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
@@ -44,7 +44,7 @@ def net():
 @pytest.fixture(scope="module")
 def images():
     train, test = (
-        load_cifar_files(REAL / "cifar10_subset", part=p) for p in ("train", "test")
+        load_published("cifar10", REAL / "cifar10_subset", p) for p in ("train", "test")
     )
     return train.sample(512, seed=0), test.sample(128, seed=0)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from coursekit.datasets import load_imagenet_classes
-from coursekit.datasets.downloads import load_cifar_files
+from coursekit.datasets.stored import load_published
 from coursekit.models import build_residual
 
 REAL = Path(os.environ.get("COURSEKIT_REAL", "no-real-data"))
@@ -34,7 +34,7 @@ def test_a_residual_net_with_shared_weights_reaches_their_accuracy():
     model = build_residual(20, n_classes=10, seed=0).eval()
     model.load_state_dict({k.removeprefix("module."): v for k, v in saved.items()})
 
-    images = load_cifar_files(REAL / "cifar10_subset", part="test")
+    images = load_published("cifar10", REAL / "cifar10_subset", "test")
     x = torch.from_numpy(images.images).permute(0, 3, 1, 2) / 255  # (1000, 3, 32, 32)
     mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, DEVIATION))
     with torch.inference_mode():

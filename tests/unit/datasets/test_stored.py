@@ -18,8 +18,8 @@ from PIL import Image
 
 from coursekit import assets, datasets
 from coursekit.assets import get_asset
-from coursekit.datasets import downloads, load_digits, load_photos
-from coursekit.datasets.bundled import PHOTOS, center
+from coursekit.datasets import load_digits, load_photos
+from coursekit.datasets.stored import PHOTOS, center, load_download, load_published
 from coursekit.errors import AssetError, DataError
 
 PARTS = ("train", "test")
@@ -179,7 +179,7 @@ def mnist_files():
 def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
     files = mnist_files()
     mirror("mnist", files)
-    train, test = (downloads.fetch_mnist(part) for part in PARTS)
+    train, test = (load_download("mnist", part) for part in PARTS)
     pixels = gzip.decompress(files["train-images-idx3-ubyte.gz"])[16:]
     assert train.images.tobytes() == pixels
     assert train.images.shape == (30, 28, 28, 1)
@@ -187,8 +187,8 @@ def test_mnist_has_the_pixels_of_its_files(mirror, tmp_path):
     assert "1998" in train.card
     raw = tmp_path / "cache" / "MNIST" / "raw"
     (raw / "train-images-idx3-ubyte").write_bytes(b"hello world")
-    with pytest.raises(DataError, match="four unpacked files of MNIST"):
-        downloads.load_mnist_files(tmp_path / "cache")
+    with pytest.raises(DataError, match="MNIST needs the four unpacked files"):
+        load_published("mnist", tmp_path / "cache")
 
 
 def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
@@ -205,14 +205,14 @@ def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     mirror("cifar10", {"cifar-10-python.tar.gz": stream.getvalue()})
-    with pytest.raises(DataError, match="missing or is not the published one"):
-        downloads.fetch_cifar10()
+    with pytest.raises(DataError, match="CIFAR10 needs the published python files"):
+        load_download("cifar10")
     theirs = torchvision.datasets.CIFAR10
     monkeypatch.setattr(theirs, "train_list", [["data_batch_1", md5(batch)]])
     monkeypatch.setattr(theirs, "test_list", [["test_batch", md5(batch)]])
     monkeypatch.setattr(theirs, "meta", {**theirs.meta, "md5": md5(files["batches.meta"])})
     for part in PARTS:
-        fetched = downloads.fetch_cifar10(part)
+        fetched = load_download("cifar10", part)
         assert fetched.names == ["airplane", "bird", "bird", "airplane"]
         assert fetched.images[0, 0, 1].tolist() == [
             data[0, 1],
@@ -229,13 +229,13 @@ def test_eurosat_gets_a_fixed_stratified_split(mirror):
         for index in range(count)
     }
     mirror("eurosat", {"EuroSAT.zip": make_zip(members)})
-    train, test = (downloads.fetch_eurosat(part) for part in PARTS)
+    train, test = (load_download("eurosat", part) for part in PARTS)
     assert train.images.shape == (12, 64, 64, 3)
     assert np.bincount(train.labels).tolist() == [8, 4]
     assert np.bincount(test.labels).tolist() == [2, 1]
     seen = [{image.tobytes() for image in part.images} for part in (train, test)]
     assert len(seen[0] | seen[1]) == 15, "no image is in both parts, none is lost"
-    assert np.array_equal(downloads.fetch_eurosat("test").images, test.images)
+    assert np.array_equal(load_download("eurosat", "test").images, test.images)
     assert "2019" in train.card
 
 
@@ -248,13 +248,13 @@ def test_ants_and_bees_and_the_imagenet_sample(mirror):
     }
     members["hymenoptera_data/train/ants/imageNotFound.gif"] = b"GIF89a"
     mirror("hymenoptera", {"hymenoptera_data.zip": make_zip(members)})
-    train, test = (downloads.fetch_hymenoptera(part) for part in PARTS)
+    train, test = (load_download("hymenoptera", part) for part in PARTS)
     assert (len(train), len(test), train.class_names) == (6, 4, ("ants", "bees"))
     assert train.images[2].shape == (30, 22, 3)
     names = ["n02012849_crane", "n01440764_tench"]
     members = {f"images-main/{name}.JPEG": jpeg(1, size=(50, 40)) for name in names}
     mirror("imagenet-sample", {"imagenet-sample-images.zip": make_zip(members)})
-    assert downloads.fetch_imagenet_sample().class_names == ("tench", "crane")
+    assert load_download("imagenet-sample").class_names == ("tench", "crane")
 
 
 def test_files_that_are_nowhere_are_an_asset_error(mirror, monkeypatch):
@@ -263,4 +263,4 @@ def test_files_that_are_nowhere_are_an_asset_error(mirror, monkeypatch):
 
     monkeypatch.setattr(assets, "download", refuse)
     with pytest.raises(AssetError, match="coursekit fetch eurosat"):
-        downloads.fetch_eurosat()
+        load_download("eurosat")
