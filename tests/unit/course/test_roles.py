@@ -12,7 +12,6 @@ import timm
 import torch
 import torchvision
 from PIL import Image
-from safetensors.torch import save_file
 
 from coursekit import assets, course
 from coursekit.assets import data_folder
@@ -123,12 +122,9 @@ def test_a_folder_with_parts_is_used_as_it_is(tmp_path):
     assert [len(course.dataset("insects", part=part)) for part in PARTS] == [6, 2]
 
 
-@pytest.mark.parametrize(
-    ("role", "shape"), [("digits", (28, 28, 1)), ("objects", (32, 32, 3))]
-)
-def test_own_images_get_the_size_and_channels_of_the_role(tmp_path, role, shape):
-    course.use_own_files(role, save_classes(tmp_path / "mine"))
-    assert course.dataset(role).images.shape == (16, *shape)
+def test_own_images_get_the_size_and_channels_of_the_role(tmp_path):
+    course.use_own_files("digits", save_classes(tmp_path / "mine"))
+    assert course.dataset("digits").images.shape == (16, 28, 28, 1)
 
 
 @pytest.mark.parametrize("inside", ["", "MNIST", "MNIST/raw"])
@@ -219,7 +215,6 @@ def test_the_real_net_holds_the_fetched_weights(monkeypatch, tmp_path, real, rol
         ("backbone", "squeezenet1_1", "squeezenet1_1:{folder}/mine.pth"),
         ("backbone", "coursekit_resnet8", "{folder}/mine.pth"),
         ("timm-backbone", "test_resnet", "{folder}/test_resnet:mine.pth"),
-        ("timm-backbone", "test_resnet", "{folder}/test_resnet.mine.pth"),
     ],
 )
 def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
@@ -228,8 +223,7 @@ def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
     known = torchvision.models.list_models()
     make = torchvision.models.get_model if name in known else timm.create_model
     saved = make(name, num_classes=4).eval()
-    for file in ("mine.pth", f"{name}.mine.pth"):
-        torch.save({"state_dict": saved.state_dict()}, tmp_path / file)
+    torch.save({"state_dict": saved.state_dict()}, tmp_path / "mine.pth")
     course.use_own_files(role, form.format(folder=tmp_path))
     image = torch.rand(1, 3, 96, 96)
     with torch.inference_mode():
@@ -237,24 +231,15 @@ def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
     assert {state.state for state in states_of(role).values()} == {"yours"}
 
 
-def test_a_file_whose_name_holds_a_colon_is_taken_as_it_is(tmp_path):
-    save_file(course.model().state_dict(), tmp_path / "a:b.safetensors")
-    course.use_own_files("backbone", tmp_path / "a:b.safetensors")
-    assert course.model().pretrained_cfg["architecture"] == "coursekit_resnet8"
-
-
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
         ("{folder}/nowhere.pth", r"nowhere\.pth"),
-        ("{folder}/text.pth", r"cannot be read as weights"),
-        ("{folder}/other.pth", r"do not fit coursekit_resnet8"),
         ("{folder}/resnet81:other.pth", r"no classifier 'resnet81'.*'resnet18'"),
         ("{folder}/resnet18:other.pth", r"do not fit resnet18"),
     ],
 )
 def test_weights_that_cannot_be_used_change_nothing_and_say_all(tmp_path, setting, words):
-    (tmp_path / "text.pth").write_text("weights, honestly")
     torch.save({"layer.weight": torch.ones(2, 2)}, tmp_path / "other.pth")
     with pytest.raises(RoleError, match=words) as caught:
         course.use_own_files("backbone", setting.format(folder=tmp_path))
@@ -363,18 +348,10 @@ def test_a_variable_that_names_no_role_is_reported(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (
-            lambda: course.dataset("land_cover"),
-            "Did you mean 'land-cover'.*digits, objects",
-        ),
-        (lambda: course.dataset("LandCover"), "Did you mean 'land-cover'"),
+        (lambda: course.dataset("Land_Cover"), "Did you mean 'land-cover'.*digits, obj"),
         (lambda: course.dataset("backbone"), r"course\.model\('backbone'\)"),
         (lambda: course.model("digits"), r"course\.dataset\('digits'\).*backbone, timm-b"),
-        (lambda: course.transform("backbones"), "no role 'backbones' for a model"),
-        (
-            lambda: course.use_own_files("galaxies", "x"),
-            r"'galaxies'\. The roles are: digits",
-        ),
+        (lambda: course.use_own_files("galaxies", "x"), "'galaxies' here. The roles are"),
     ],
 )
 def test_a_role_that_is_none_is_guessed(ask, words):
