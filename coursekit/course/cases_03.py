@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, tensor
 from torch.nn import functional as F
 
 from coursekit.course.checking import Exercise, call, stop_if
@@ -44,12 +44,12 @@ _dead_channels = Exercise("03.1 dead filters", "dead_channels(maps)", [
         lambda maps: _where(_is_flat(maps).any(0)),
 })
 
-_EAST, _NORTH = torch.eye(2)
-_BANK = torch.tensor([[5.0, 5.0], [0.0, 2.0], [1.0, 0.2], [-3.0, 0.0]])
+_EAST = torch.eye(2)[:1]
+_BANK = tensor([[5.0, 5.0], [0.0, 2.0], [1.0, 0.2], [-3.0, 0.0]])
 
 _nearest_by_cosine = Exercise("03.3 cosine", "nearest_by_cosine(queries, bank, k)", [
-    ((_EAST[None], torch.eye(2).flip(0), 2), [[1, 0]], "Which one points the same way?"),
-    ((_EAST[None], _BANK, 1), [[2]], "A long vector is not nearer because it is long."),
+    ((_EAST, torch.eye(2).flip(0), 2), [[1, 0]], "Which one points the same way?"),
+    ((_EAST, _BANK, 1), [[2]], "A long vector is not nearer because it is long."),
     ((torch.eye(2), _BANK, 4), [[2, 0, 1, 3], [1, 0, 2, 3]],
      "Each query has a row of its own, and opposite vectors come last."),
 ], {
@@ -62,15 +62,11 @@ _nearest_by_cosine = Exercise("03.3 cosine", "nearest_by_cosine(queries, bank, k
 })
 
 
-def _votes(*rows: list[int]) -> tuple[Tensor]:
-    return (torch.tensor(rows),)
-
-
 _majority = Exercise("03.4 the vote", "majority(labels)", [
-    (_votes([3, 3, 1]), [3], "Class 3 has two of three votes."),
-    (_votes([1, 3, 3], [0, 0, 2]), [3, 0], "Each query has a row of its own."),
-    (_votes([3, 1, 1, 3]), [3], "Two against two: whose first neighbor is nearer?"),
-    (_votes([4, 0, 1, 1, 0]), [0], "Between the two that lead, who comes first?"),
+    ((tensor([[3, 3, 1]]),), [3], "Class 3 has two of three votes."),
+    ((tensor([[1, 3, 3], [0, 0, 2]]),), [3, 0], "Each query has a row of its own."),
+    ((tensor([[3, 1, 1, 3]]),), [3], "Two against two: whose first neighbor is nearer?"),
+    ((tensor([[4, 0, 1, 1, 0]]),), [0], "Between the two that lead, who comes first?"),
 ], {
     "That is the class of the nearest neighbor. All k of them vote.":
         lambda labels: labels[:, 0],
@@ -81,19 +77,16 @@ _majority = Exercise("03.4 the vote", "majority(labels)", [
 })
 
 
-def _found(found: list[list[int]], true: list[list[int]], k: int) -> tuple[Tensor, Tensor, int]:
-    return torch.tensor(found), torch.tensor(true), k
-
-
 def _hits(found: Tensor, true: Tensor, k: int) -> Tensor:
     return (found[:, :k, None] == true[:, None, :k]).any(2).double()
 
 
 _share_found = Exercise("03.5 recall", "share_found(found, true, k)", [
-    (_found([[2, 1]], [[1, 2]], 2), 1.0, "All were found, a share of 1: order does not matter."),
-    (_found([[1, 9], [8, 9]], [[1, 2], [3, 4]], 2), 0.25,
+    ((tensor([[2, 1]]), tensor([[1, 2]]), 2), 1.0, "All were found, a share of 1, in any order."),
+    ((tensor([[1, 9], [8, 9]]), tensor([[1, 2], [3, 4]]), 2), 0.25,
      "One of four was found, over both queries."),
-    (_found([[1, 5, 2, 6]], [[1, 2, 5, 3]], 2), 0.5, "Only the first k of both sides count."),
+    ((tensor([[1, 5, 2, 6]]), tensor([[1, 2, 5, 3]]), 2), 0.5,
+     "Only the first k of both sides count."),
 ], {
     "A neighbor counts as found wherever it stands among the k: compare the rows as sets.":
         lambda f, t, k: (f[:, :k] == t[:, :k]).double().mean(),

@@ -5,7 +5,7 @@ from itertools import count
 from operator import getitem
 
 import torch
-from torch import Tensor
+from torch import tensor
 
 from coursekit.course.checking import Exercise, call, stop_if
 
@@ -15,7 +15,7 @@ from coursekit.course.checking import Exercise, call, stop_if
 _GRAY, _COLOR, _WIDE = (torch.full(shape, 0.5) for shape in [(1, 2, 2), (3, 2, 2), (3, 2, 5)])
 _ONE_CHANNEL, _SAME_MEAN, _THREE = _COLOR.clone(), _COLOR.clone(), _WIDE.clone()
 _ONE_CHANNEL[2, 1, 1] = 1.0
-_SAME_MEAN[:2, 0, 0] = torch.tensor([0.7, 0.3])
+_SAME_MEAN[:2, 0, 0] = tensor([0.7, 0.3])
 _THREE[:, 0, :3] = 1.0
 
 _changed_share = Exercise("04.1 share of changed pixels", "changed_share(before, after)", [
@@ -71,17 +71,13 @@ _mixed_label = Exercise(
 })
 
 
-def _logits(*views: list[list[float]]) -> tuple[Tensor]:
-    return (torch.tensor(views, dtype=torch.float32),)
-
-
 _voted_classes = Exercise("04.5 votes", "voted_classes(logits)", [
-    (_logits([[0, 2, 1], [1, 0, 0]]), [1, 0], "With one view nothing is averaged."),
-    (_logits([[9, 0, 0]], [[0, 1, 0]], [[0, 1, 0]]), [0],
+    ((tensor([[[0.0, 2, 1], [1, 0, 0]]]),), [1, 0], "With one view nothing is averaged."),
+    ((tensor([[[9.0, 0, 0]], [[0, 1, 0]], [[0, 1, 0]]]),), [0],
      "One sure view can outweigh two that hardly know."),
-    (_logits([[0, 3]], [[2, 0]], [[2, 0]]), [0],
+    ((tensor([[[0.0, 3]], [[2, 0]], [[2, 0]]]),), [0],
      "Two views together outvote one that is a little surer."),
-    (_logits([[30, 0]], [[0, 2]], [[0, 2]]), [1],
+    ((tensor([[[30.0, 0]], [[0, 2]], [[0, 2]]]),), [1],
      "A probability is at most 1, however large a logit is."),
 ], {
     "That is the average of the logits, where a view with large numbers decides alone. Turn "

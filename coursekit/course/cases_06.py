@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-import torch
-from torch import Tensor
+from torch import Tensor, tensor
 
 from coursekit.course.checking import Exercise
 
@@ -15,7 +14,7 @@ from coursekit.course.checking import Exercise
 
 def _kernels(*filters: list[float]) -> Tensor:
     """Return kernels of 1 x 1, (n_filters, n_channels, 1, 1)."""
-    return torch.tensor(filters)[:, :, None, None]
+    return tensor(filters)[:, :, None, None]
 
 
 def _repeated(weight: Tensor, n_channels: int) -> Tensor:
@@ -60,20 +59,16 @@ _deepest_level = Exercise(
 _PLAIN, _ODD = ((0.0,) * 3, (1.0,) * 3), ((0.5, 0.25, 0.0), (0.5, 0.25, 0.2))
 
 
-def _bytes(*images: list) -> Tensor:
-    return torch.tensor(images, dtype=torch.uint8)
-
-
 def _normal(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    return (images.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    return (images.float() / 255 - tensor(mean)) / tensor(std)
 
 
 _prepare_images = Exercise("06.3 preparation", "prepare_images(images, mean, std)", [
-    ((_bytes([[[0, 51, 255]]]), *_PLAIN), [[[[0.0]], [[0.2]], [[1.0]]]],
+    ((tensor([[[[0, 51, 255]]]]).byte(), *_PLAIN), [[[[0.0]], [[0.2]], [[1.0]]]],
      "Brightness runs from 0 to 1, not to 255, before anything else is done."),
-    ((_bytes([[[255, 0, 51]]]), *_ODD), [[[[1.0]], [[-1.0]], [[1.0]]]],
+    ((tensor([[[[255, 0, 51]]]]).byte(), *_ODD), [[[[1.0]], [[-1.0]], [[1.0]]]],
      "Each channel has its own mean and standard deviation: subtract, then divide."),
-    ((_bytes([[[0, 51, 255], [255, 0, 0]]]), *_PLAIN),
+    ((tensor([[[[0, 51, 255], [255, 0, 0]]]]).byte(), *_PLAIN),
      [[[[0.0, 1.0]], [[0.2, 0.0]], [[1.0, 0.0]]]],
      "Channels come before rows and columns: permute the axes, do not reshape."),
 ], {

@@ -10,7 +10,7 @@ from coursekit.course.checking import Exercise
 # fmt: off
 # ruff: noqa: ARG005
 
-_EAST, _NORTH = torch.eye(2)
+_EAST = torch.tensor([1.0, 0.0])
 
 
 def _cosines(image: Tensor, texts: Tensor) -> Tensor:
@@ -33,13 +33,11 @@ _text_probabilities = Exercise(
     "The scale is missing.": lambda image, texts, scale: _cosines(image, texts).softmax(0),
 }, places=5)
 
-_HALF = 0.5**0.5
-
 _class_vector = Exercise("07.2 an average of prompts", "class_vector(rows)", [
     ((3 * _EAST[None],), [1.0, 0.0], "The result has length 1."),
-    ((torch.eye(2),), [_HALF, _HALF],
+    ((torch.eye(2),), [0.5**0.5, 0.5**0.5],
      "The mean of two directions is shorter than 1: bring it to length 1."),
-    ((torch.stack([9 * _EAST, _NORTH]),), [_HALF, _HALF],
+    ((torch.tensor([[9.0, 0], [0, 1]]),), [0.5**0.5, 0.5**0.5],
      "A long row must not count more than a short one."),
 ], {
     "The mean of unit vectors is shorter than 1. Bring it to length 1 again.":

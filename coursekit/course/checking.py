@@ -131,18 +131,12 @@ def call(function: Callable, *arguments: object) -> Any:
         raise _AnswerError(msg) from error
 
 
-def tidy(value: Any, places: int | None = None) -> Any:
-    """Return a value with arrays and tensors as nested lists, and floats to so many places.
-
-    Examples
-    --------
-    >>> tidy((0.1 + 0.2, 3), places=6)
-    (0.3, 3)
-    """
+def _tidy(value: Any, places: int | None = None) -> Any:
+    """Return a value with arrays and tensors as nested lists, and floats to so many places."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        items = [tidy(item, places) for item in value]
+        items = [_tidy(item, places) for item in value]
         return items if isinstance(value, list) else tuple(items)
     return round(value, places) if isinstance(value, float) and places else value
 
@@ -161,8 +155,8 @@ def _check_cases(exercise: Exercise, function: Callable) -> None:
     for (arguments, expected, hint), value in zip(exercise.cases, got, strict=True):
         if _agree(expected, value):
             continue
-        should = f"be {tidy(expected, exercise.places)!r}"
-        told = f"it returned {tidy(value, exercise.places)!r}"
+        should = f"be {_tidy(expected, exercise.places)!r}"
+        told = f"it returned {_tidy(value, exercise.places)!r}"
         if isinstance(expected, type):
             should = f"raise {expected.__name__}"
         if isinstance(value, Exception):
@@ -178,7 +172,7 @@ def _check_cases(exercise: Exercise, function: Callable) -> None:
 def _try(function: Callable, arguments: tuple) -> object:
     """Return what comes back, tidied, or the exception that stops it."""
     try:
-        return tidy(function(*deepcopy(arguments)))  # an answer may change them
+        return _tidy(function(*deepcopy(arguments)))  # an answer may change them
     except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
         return error
 
@@ -198,7 +192,7 @@ def _find_mistake(exercise: Exercise, got: Sequence[object]) -> str | None:
 
 def _agree(expected: object, value: object) -> bool:
     """Compare with a tidy value, so that single precision and five places will do."""
-    expected = tidy(expected)
+    expected = _tidy(expected)
     if isinstance(expected, type):
         return isinstance(value, expected)
     if isinstance(expected, list | tuple):

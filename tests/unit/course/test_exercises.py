@@ -135,36 +135,27 @@ def test_a_missing_exception_is_asked_for():
     assert "passed" in say(lambda x: [][x], ((2,), IndexError, ""))
 
 
-@pytest.mark.parametrize(
-    ("expected", "value"),
-    [
-        (3, np.int64(3)),
-        (0.25, np.float32(0.25)),
-        (1 / 3, torch.tensor(1 / 3)),
-        ([1, 2], torch.tensor([1, 2])),
-        ([1, 2], (1, 2)),
-        ([0.1, 0.3], [0.1, 0.1 + 0.2]),
-        ((1, 2), [torch.tensor(1), np.int32(2)]),
-    ],
-)
-def test_arrays_tensors_and_single_precision_will_do(expected, value):
-    assert "passed" in say(lambda x: value, ((1,), expected, ""))
+NUMPY, TENSORS = (np.int64(3), np.float32(0.1)), [torch.tensor(3), torch.tensor([0.1])]
 
 
 @pytest.mark.parametrize(
-    ("expected", "value"),
+    ("expected", "value", "state"),
     [
-        (3, 3.0),
-        (3, "3"),
-        (1.0, "1.0"),
-        (1.0, np.ones(2)),
-        (1.0, 1j),
-        ([1], 1),
-        ([1], [1, 1]),
+        ((3, 0.1), NUMPY, "passed"),
+        ([3, [0.1]], TENSORS, "passed"),
+        ([0.1, 0.3], (0.1, 0.1 + 0.2), "passed"),
+        (3, 3.0, "not yet"),
+        (3, "3", "not yet"),
+        (1.0, np.ones(2), "not yet"),
+        (1.0, 1j, "not yet"),
+        ([1], 1, "not yet"),
+        ([1], [1, 1], "not yet"),
     ],
 )
-def test_what_is_of_another_kind_is_wrong_and_no_crash(expected, value):
-    assert "not yet" in say(lambda x: value, ((1,), expected, ""))
+def test_arrays_and_single_precision_will_do_and_another_kind_is_wrong(
+    expected, value, state
+):
+    assert state in say(lambda x: value, ((1,), expected, ""))
 
 
 def test_numbers_are_shown_to_so_many_places():
@@ -233,17 +224,10 @@ class Part:
 REST = [1, 2, 5]
 
 
-def emptied(items, indices, transform):
-    taken = [items[index] for index in indices]
-    for image in taken:
-        items.remove(image)
-    return Part(taken, range(len(taken)), transform), items
-
-
-def freeze(model, name, *, is_trained=True, count=torch.Tensor.numel):
+def freeze(model, name, *, is_trained=True):
     model.requires_grad_(False)
     part = model.get_submodule(name).requires_grad_(is_trained)
-    return sum(count(value) for value in part.parameters())
+    return sum(value.numel() for value in part.parameters())
 
 
 HINTS = [
@@ -253,16 +237,13 @@ HINTS = [
     ("01.2", np.array([[-1, 0, 1]] * 3) / 100, "stronger"),
     ("01.2", np.ones((5, 5)), "3 x 3"),
     ("01.2", np.full((3, 3), np.nan), "sum to"),
-    ("01.2", [[1, 2], [3]], "3 x 3"),
     ("01.6", lambda a: _BLUR, "blur itself"),
-    ("01.6", lambda a: _IDENTITY - _BLUR, "details alone"),
     ("01.6", lambda a: _IDENTITY * 1.5, "change nothing"),
     ("01.6", lambda a: _IDENTITY * (1 + a), "weights sum to"),
     ("01.6", lambda a: _IDENTITY + a**2 * (_IDENTITY - _BLUR), "times the details"),
     ("02.4", lambda x, g, b: F.instance_norm(x, None, None, g, b), "Each image is norm"),
     ("02.4", lambda x, g, b: (x - x.mean()) / x.std(correction=0), "channels are mixed"),
     ("02.4", lambda x, g, b: normal(x, g, b, gain=0.968), "correction=0"),
-    ("02.4", lambda x, g, b: x - x.mean((0, 2, 3), keepdim=True), "deviation 1"),
     ("02.4", lambda x, g, b: x.fill_(torch.nan), "mean 0 and deviation 1"),
     ("02.4", lambda x, g, b: x.mean(), "keeps the shape"),
     ("02.4", lambda x, g, b: normal(x, g / g, 0 * b), "not used yet"),
@@ -271,25 +252,19 @@ HINTS = [
     ("03.2", lambda m, x, n: embed(m, x, n, mode=False), "training mode"),
     ("03.2", lambda m, x, n: embed(m, x, n, grad=True), "gradients on"),
     ("03.2", lambda m, x, n: embed(m, x, n, after=False), "restore what it was"),
-    ("03.2", lambda m, x, n: embed(m, x, n, after=True), "restore what it was"),
     ("03.2", lambda m, x, n: embed(m, x, n, last=False), "batches of [3, 3]"),
     ("03.2", lambda m, x, n: embed(m, x, len(x)), "batches of [7]"),
     ("03.2", lambda m, x, n: list(embed(m, x, n)), "torch.cat"),
     ("03.2", lambda m, x, n: embed(m, x, n).flip(0), "in their order"),
-    ("03.2", lambda m, x, n: torch.zeros(len(x), 4), "not what the model makes"),
     ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, REST, t)), "validation image was t"),
     ("04.2", lambda x, i, t: (Part(x, i), Part(x, REST)), "came out as it is"),
-    ("04.2", lambda x, i, t: ([t(x[n]) for n in i], Part(x, REST)), "called once"),
     ("04.2", lambda x, i, t: (Part(x, i, lambda y: t(t(y))), Part(x, REST)), "each transf"),
     ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, range(6))), "these have [3, 6]"),
     ("04.2", lambda x, i, t: (Part(x, sorted(i), t), Part(x, REST)), "in their order"),
     ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, i)), "not for training"),
     ("04.2", lambda x, i, t: [1, 2, 3], "two data sets"),
-    ("04.2", lambda x, i, t: (1, 2), "len(1) stopped with TypeError"),
-    ("04.2", emptied, "was changed"),
     ("05.1", lambda model, name: 10, "what trains is ['body.0.weight"),
     ("05.1", lambda m, name: freeze(m, name, is_trained=False), "what trains is []"),
-    ("05.1", lambda m, name: freeze(m, name, count=lambda value: 1), "numel"),
     ("05.1", lambda m, name: freeze(m, name) + 1, "10 numbers train, and 11"),
     ("05.1", lambda m, name: freeze(m, "head"), "It should be ['body.0.weight"),
 ]

