@@ -142,10 +142,8 @@ def _tidy(value: Any, places: int | None = None) -> Any:
 
 
 def _is_blank(exercise: Exercise, function: Callable) -> bool:
-    n_arguments = exercise.form.count(",") + 1
-    value = _try(
-        function, exercise.cases[0][0] if exercise.cases else (None,) * n_arguments
-    )
+    no_arguments = (None,) * (exercise.form.count(",") + 1)
+    value = _try(function, exercise.cases[0][0] if exercise.cases else no_arguments)
     return value is None or value is ...
 
 
@@ -159,14 +157,13 @@ def _check_cases(exercise: Exercise, function: Callable) -> None:
         told = f"it returned {_tidy(value, exercise.places)!r}"
         if isinstance(expected, type):
             should = f"raise {expected.__name__}"
+        elif value is None:
+            hint = "Does every way through the function end in return?"
         if isinstance(value, Exception):
             told = f"it {_show_error(value)}"
-        if value is None:
-            hint = "Does every way through the function end in return?"
         hint = _find_mistake(exercise, got) or hint
-        stop_if(
-            True, f"{_show_call(function, arguments)} should {should}, and {told}. {hint}"
-        )
+        shown = _show_call(function, arguments)
+        raise _AnswerError(f"{shown} should {should}, and {told}. {hint}")
 
 
 def _try(function: Callable, arguments: tuple) -> object:
