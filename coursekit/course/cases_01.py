@@ -14,15 +14,13 @@ from coursekit.course.checking import Exercise, call, stop_if
 _input_size = Exercise(
     "01.1 input size", "input_size(output, kernel, stride=1, padding=0, dilation=1)", [
     ((3, 3, 1, 0, 1), 5, "Three places for a window of 3: where does the last end?"),
-    ((5, 3, 1, 1, 1), 5, "Padding is added on both sides of the picture."),
+    ((5, 3, 1, 1, 1), 5, "Padding is added on both sides of the picture: subtract it twice."),
     ((3, 3, 2, 0, 1), 7, "A stride of 2 moves the window by two from place to place."),
     ((5, 3, 1, 0, 2), 9, "Dilation spreads the kernel: how wide is it then?"),
     ((4, 3, 3, 2, 2), 10, "Everything at once."),
 ], {
     "There is one step less than there are places.":
         lambda n, k, s, p, d: n * s + d * (k - 1) + 1 - 2 * p,
-    "Padding is added on both sides, so the picture is smaller by twice as much.":
-        lambda n, k, s, p, d: (n - 1) * s + d * (k - 1) + 1 - p,
     "Dilation is not used yet: how wide is the kernel when it is spread out?":
         lambda n, k, s, p, d: (n - 1) * s + k - 2 * p,
 })

@@ -43,7 +43,7 @@ def _box(h: int, w: int, share: float, row: int, column: int) -> tuple:
 
 _cut_box = Exercise(
     "04.3 the box of CutMix", "cut_box(height, width, share, row, column)", [
-    ((8, 16, 0.75, 4, 8), (2, 6, 4, 12, 0.75), "A quarter of the pixels is cut, of its form."),
+    ((8, 16, 0.75, 4, 8), (2, 6, 4, 12, 0.75), "A quarter is cut out, shaped as the image is."),
     ((8, 8, 0.75, 0, 4), (0, 2, 2, 6, 0.875), "What is above the image is cut off."),
     ((8, 8, 0.75, 7, 7), (5, 8, 5, 8, 55 / 64), "Cut off below and at the right."),
     ((16, 16, 0.5, 8, 0), (3, 13, 0, 5, 206 / 256), "Rounding and the border move the share."),
@@ -64,8 +64,6 @@ _mixed_label = Exercise(
 ], {
     "Where both are of one class, the second assignment overwrites the first: add.":
         lambda i, j, s, n: [{i: s, j: 1 - s}.get(c, 0.0) for c in range(n)],
-    "The share belongs to the first class, the rest to the second.":
-        lambda i, j, s, n: [(1 - s) * (c == i) + s * (c == j) for c in range(n)],
     "That is the larger part alone. A mixed label keeps both.":
         lambda i, j, s, n: [float(c == (i if s >= 0.5 else j)) for c in range(n)],
 })

@@ -72,8 +72,6 @@ _prepare_images = Exercise("06.3 preparation", "prepare_images(images, mean, std
      [[[[0.0, 1.0]], [[0.2, 0.0]], [[1.0, 0.0]]]],
      "Channels come before rows and columns: permute the axes, do not reshape."),
 ], {
-    "The bytes are not divided by 255.":
-        lambda x, m, s: _normal(255 * x.float(), m, s).permute(0, 3, 1, 2),
     "`reshape` reads the numbers in their old order and mixes up the pixels: permute the "
     "axes.": lambda x, m, s: _normal(x.reshape(len(x), 3, -1).mT, m, s).mT.reshape(
             len(x), 3, *x.shape[1:3]),

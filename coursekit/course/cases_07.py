@@ -30,7 +30,6 @@ _text_probabilities = Exercise(
         lambda image, texts, scale: (scale * texts @ image).softmax(0),
     "Those are cosines. A softmax makes probabilities of them.":
         lambda image, texts, scale: scale * _cosines(image, texts),
-    "The scale is missing.": lambda image, texts, scale: _cosines(image, texts).softmax(0),
 }, places=5)
 
 _class_vector = Exercise("07.2 an average of prompts", "class_vector(rows)", [
