@@ -6,8 +6,9 @@
 address.
 """
 
+from coursekit.assets import profile_setting as profile
 from coursekit.course.checking import check_exercise
-from coursekit.course.roles import clip, dataset, model, profile, transform, use_own_files
+from coursekit.course.roles import clip, dataset, model, transform, use_own_files
 
 __all__ = [
     "check_exercise",

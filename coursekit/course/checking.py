@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from importlib import import_module
-from numbers import Integral
 from typing import Any, NamedTuple
 
 from coursekit.errors import SettingsError
@@ -44,12 +43,9 @@ class Exercise(NamedTuple):
         Hint by known wrong function. Its hint is given instead when the answer agrees with it
         in every case.
     places : int, optional
-        To which numbers are rounded before they are compared and shown; by default a number
-        may be missed by a millionth, so that single precision will do.
+        To which numbers are rounded where they are shown.
     check : callable, optional
         Instead of cases: takes the answer and says what is wrong by `stop_if`.
-    sample : tuple
-        With `check`, arguments on which a function that is still blank returns nothing.
     """
 
     name: str
@@ -58,7 +54,6 @@ class Exercise(NamedTuple):
     mistakes: Mapping[str, Callable] = {}
     places: int | None = None
     check: Callable[[Any], None] | None = None
-    sample: tuple = ()
 
 
 class _AnswerError(Exception):
@@ -90,12 +85,12 @@ def check_exercise(name: str, answer: object) -> ExerciseResult:
     raise SettingsError(msg)
 
 
-def list_exercises() -> tuple[Exercise, ...]:
+def list_exercises() -> list[Exercise]:
     """Return every exercise of the course, in order."""
     lessons = [import_module(f"coursekit.course.cases_{lesson}") for lesson in _LESSONS]
     values = [value for lesson in lessons for value in vars(lesson).values()]
     exercises = [value for value in values if isinstance(value, Exercise)]
-    return tuple(sorted(exercises, key=lambda exercise: exercise.name))
+    return sorted(exercises, key=lambda exercise: exercise.name)
 
 
 def judge(exercise: Exercise, answer: object) -> ExerciseResult:
@@ -109,10 +104,13 @@ def judge(exercise: Exercise, answer: object) -> ExerciseResult:
             f"The answer is a function, and this is {type(answer).__name__}. "
             "Give its name without brackets.",
         )
-        if is_function and _is_blank(answer, exercise.sample or exercise.cases[0][0]):
+        if is_function and _is_blank(exercise, answer):
             hint = "The function returns nothing."
             return ExerciseResult(exercise.name, "not attempted", hint)
-        (exercise.check or _make_check(exercise))(answer)
+        if exercise.check:
+            exercise.check(answer)
+        else:
+            _check_cases(exercise, answer)
     except _AnswerError as error:
         return ExerciseResult(exercise.name, "not yet", str(error))
     return ExerciseResult(exercise.name, "passed")
@@ -127,114 +125,83 @@ def stop_if(is_wrong: bool, hint: str) -> None:
 def call(function: Callable, *arguments: object) -> Any:
     """Return what a learner's function returns; its errors become a hint of `judge`."""
     try:
-        value = function(*arguments)
+        return function(*arguments)
     except Exception as error:
-        msg = f"{_show_call(function, arguments)} stopped with {type(error).__name__}: {error}"
+        msg = f"{_show_call(function, arguments)} {_show_error(error)}"
         raise _AnswerError(msg) from error
-    stop_if(
-        value is None or value is ...,
-        f"{_show_call(function, arguments)} returned nothing. "
-        "Does every way through the function end in return?",
-    )
-    return value
 
 
-def tidy(value: Any, places: int | None = None) -> Any:
-    """Return a value with arrays and tensors as nested lists, and floats to so many places.
-
-    Examples
-    --------
-    >>> tidy((0.1 + 0.2, 3), places=6)
-    (0.3, 3)
-    """
+def _tidy(value: Any, places: int | None = None) -> Any:
+    """Return a value with arrays and tensors as nested lists, and floats to so many places."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        items = [tidy(item, places) for item in value]
+        items = [_tidy(item, places) for item in value]
         return items if isinstance(value, list) else tuple(items)
-    if isinstance(value, float) and places is not None:
-        return round(value, places) + 0.0  # never -0.0
-    return value
+    return round(value, places) if isinstance(value, float) and places else value
 
 
-def _make_check(exercise: Exercise) -> Callable[[Callable], None]:
-    """Return a check that names the first case that goes wrong."""
-    places = exercise.places
-
-    def check(function: Callable) -> None:
-        got = [_outcome(function, *case[:2], places) for case in exercise.cases]
-        for (arguments, expected, hint), value in zip(exercise.cases, got, strict=True):
-            if _agree(expected, value, places):
-                continue
-            told = f"it returned {value!r}"
-            if isinstance(value, Exception):
-                told = f"it raised {type(value).__name__}: {value}"
-            should = f"be {expected!r}"
-            if _is_error(expected):
-                should = f"raise {expected.__name__}"
-            hint = _find_mistake(exercise, got) or hint
-            shown = _show_call(function, arguments)
-            stop_if(True, f"{shown} should {should}, and {told}. {hint}")
-
-    return check
+def _is_blank(exercise: Exercise, function: Callable) -> bool:
+    no_arguments = (None,) * (exercise.form.count(",") + 1)
+    value = _try(function, exercise.cases[0][0] if exercise.cases else no_arguments)
+    return value is None or value is ...
 
 
-def _outcome(
-    function: Callable, arguments: tuple, expected: object, places: int | None
-) -> object:
-    """Return the value, or the exception where one is expected."""
-    arguments = deepcopy(arguments)  # an answer may change them
-    if not _is_error(expected):
-        return tidy(call(function, *arguments), places)
+def _check_cases(exercise: Exercise, function: Callable) -> None:
+    """Name the first case that goes wrong."""
+    got = [_try(function, arguments) for arguments, *_ in exercise.cases]
+    for (arguments, expected, hint), value in zip(exercise.cases, got, strict=True):
+        if _agree(expected, value):
+            continue
+        should = f"be {_tidy(expected, exercise.places)!r}"
+        told = f"it returned {_tidy(value, exercise.places)!r}"
+        if isinstance(expected, type):
+            should = f"raise {expected.__name__}"
+        elif value is None:
+            hint = "Does every way through the function end in return?"
+        if isinstance(value, Exception):
+            told = f"it {_show_error(value)}"
+        hint = _find_mistake(exercise, got) or hint
+        shown = _show_call(function, arguments)
+        raise _AnswerError(f"{shown} should {should}, and {told}. {hint}")
+
+
+def _try(function: Callable, arguments: tuple) -> object:
+    """Return what comes back, tidied, or the exception that stops it."""
     try:
-        return tidy(function(*arguments), places)
-    except Exception as error:  # noqa: BLE001 - which one it is gets compared
+        return _tidy(function(*deepcopy(arguments)))  # an answer may change them
+    except Exception as error:  # noqa: BLE001 - whatever it is, the learner reads it
         return error
 
 
 def _find_mistake(exercise: Exercise, got: Sequence[object]) -> str | None:
     """Return the hint of the known mistake that agrees with the answer in every case."""
-    places, pairs = exercise.places, zip(exercise.cases, got, strict=True)
-    pairs = [(case[0], value) for case, value in pairs if not _is_error(case[1])]
+    pairs = [
+        (arguments, value)
+        for (arguments, expected, _), value in zip(exercise.cases, got, strict=True)
+        if not isinstance(expected, type)
+    ]
     for hint, mistake in exercise.mistakes.items():
-        wrong = ((tidy(mistake(*deepcopy(given)), places), value) for given, value in pairs)
-        if all(_agree(expected, value, places) for expected, value in wrong):
+        if all(_agree(_try(mistake, arguments), value) for arguments, value in pairs):
             return hint
     return None
 
 
-def _agree(
-    expected: object, value: object, places: int | None, inside: bool = False
-) -> bool:
-    if _is_error(expected):
+def _agree(expected: object, value: object) -> bool:
+    """Compare with a tidy value, so that single precision and five places will do."""
+    expected = _tidy(expected)
+    if isinstance(expected, type):
         return isinstance(value, expected)
     if isinstance(expected, list | tuple):
-        if not isinstance(value, list | tuple) or len(value) != len(expected):
-            return False
-        pairs = zip(expected, value, strict=True)
-        return all(_agree(*pair, places, inside=True) for pair in pairs)
-    try:
-        if isinstance(expected, float):
-            nearly = 1e-9 if places is None else 10**-places
-            return not isinstance(value, str | bytes) and math.isclose(
-                float(value), expected, rel_tol=1e-6, abs_tol=nearly
-            )
-        is_whole = isinstance(value, Integral) or not isinstance(expected, int) or inside
-        return is_whole and bool(value == expected)
-    except Exception:  # noqa: BLE001 - what cannot be compared is wrong
-        return False
+        is_alike = isinstance(value, list | tuple) and len(value) == len(expected)
+        return is_alike and all(map(_agree, expected, value))
+    if isinstance(expected, float) and isinstance(value, int | float):
+        return math.isclose(value, expected, rel_tol=1e-5, abs_tol=1e-5)
+    return isinstance(value, int) and value == expected
 
 
-def _is_error(expected: object) -> bool:
-    return isinstance(expected, type) and issubclass(expected, Exception)
-
-
-def _is_blank(function: Callable, sample: tuple) -> bool:
-    try:
-        value = function(*deepcopy(sample))
-    except Exception as error:  # noqa: BLE001 - the check will say so, with its arguments
-        return isinstance(error, NotImplementedError)
-    return value is None or value is ...
+def _show_error(error: Exception) -> str:
+    return f"stopped with {type(error).__name__}: {error}"
 
 
 def _show_call(function: Callable, arguments: tuple) -> str:

@@ -11,17 +11,16 @@ and writes set-up cells, badges and the README's table anew; a test compares the
 import json
 import re
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from coursekit import __version__
 from coursekit.assets import notebooks_folder
-from coursekit.errors import DataError, SettingsError
+from coursekit.errors import DataError, SettingsError, did_you_mean
 
 _FILE_NAME = re.compile(r"(\d\d)_\w+\.ipynb")
 _ADDRESS = re.compile(r"(https://[\w.-]+(:\d+)?/[\w./~-]+|file:///[\w./:~-]+)")
-_PAGE = re.compile(r"/(-/)?(tree|blob|commits?|releases|issues|wiki)(/.*)?$")
+_PAGE = re.compile(r"^(https://.+?)/(-/)?(tree|blob|commits?|releases|issues|wiki)(/.*)?$")
 _BEGIN = "<!-- lessons: written by `coursekit address`, do not edit -->"
 _END = "<!-- end of lessons -->"
 
@@ -81,10 +80,18 @@ class Lesson(NamedTuple):
         return self.path.stem
 
 
-def find_lessons(folder: Path | None = None) -> tuple[Lesson, ...]:
+def find_lessons(folder: Path | None = None) -> list[Lesson]:
     """Return the lessons of a folder, in order; without one, those that came with coursekit."""
     paths = sorted((folder or notebooks_folder()).iterdir())
-    return tuple(_read_lesson(path) for path in paths if _FILE_NAME.fullmatch(path.name))
+    lessons = [_read_lesson(path) for path in paths if _FILE_NAME.fullmatch(path.name)]
+    for lesson in lessons:
+        if lesson.minutes is None:
+            msg = (
+                f"The metadata of {lesson.path} do not say which lesson it is. Add for example "
+                '{"coursekit": {"title": "Convolutions", "minutes": 60, "roles": ["digits"]}}.'
+            )
+            raise DataError(msg)
+    return lessons
 
 
 def find_lesson(name: str | Path) -> Lesson:
@@ -93,50 +100,30 @@ def find_lesson(name: str | Path) -> Lesson:
     `name` is a number (``"01"`` or ``"1"``), a file name with or without its ending
     (``"01_convolutions"``), or the path of any notebook.
     """
-    path = Path(name)
+    path, wanted = Path(name), str(name).removesuffix(".ipynb")
     if path.suffix == ".ipynb" and path.is_file():
-        return _read_lesson(path.resolve(), is_strict=False)
+        return _read_lesson(path.resolve())
     lessons = find_lessons()
-    wanted = path.stem if path.suffix == ".ipynb" else str(name)
     for lesson in lessons:
         if wanted in {lesson.name, lesson.number, lesson.number.lstrip("0")}:
             return lesson
-    words = {
-        word.lower(): lesson.name
-        for lesson in lessons
-        for word in (lesson.name, lesson.name.partition("_")[2], lesson.title)
-    }
-    near = get_close_matches(str(name).lower(), words, n=1, cutoff=0.5)
-    guess = f" Did you mean {words[near[0]]!r}?" if near else ""
+    names = [lesson.name for lesson in lessons]
     msg = (
-        f"A lesson is named by its number, its file name or a path, got {str(name)!r}.{guess} "
-        f"Lessons here: {', '.join(lesson.name for lesson in lessons) or 'none'}."
+        f"A lesson is named by its number, its file name or a path, got {str(name)!r}."
+        f"{did_you_mean(wanted.lower(), names, cutoff=0.5)} Lessons here: {', '.join(names)}."
     )
     raise SettingsError(msg)
 
 
-def _read_lesson(path: Path, *, is_strict: bool = True) -> Lesson:
+def _read_lesson(path: Path) -> Lesson:
     try:
-        said = dict(
-            json.loads(path.read_text(encoding="utf-8"))["metadata"].get("coursekit", {})
-        )
+        said = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("coursekit", {})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        msg = (
-            f"A lesson is a Jupyter notebook (JSON with metadata and cells), and {path} "
-            f"is not ({error}). Save it from Jupyter again, or restore it from git."
-        )
+        msg = f"{path} is no Jupyter notebook ({error!r}). Save it again, or restore it from git."
         raise DataError(msg) from error
-    kinds = {"title": str, "minutes": int, "roles": list}
-    if is_strict and any(not isinstance(said.get(key), kinds[key]) for key in kinds):
-        msg = (
-            f"A lesson's notebook metadata say what it is, and {path.name} has coursekit = "
-            f"{said}. Add for example "
-            '{"coursekit": {"title": "Convolutions", "minutes": 60, "roles": ["digits"]}}.'
-        )
-        raise DataError(msg)
     number = path.name[:2] if _FILE_NAME.fullmatch(path.name) else ""
-    roles = tuple(said.get("roles", ()))
-    return Lesson(path, said.get("title", path.stem), number, said.get("minutes"), roles)
+    title, roles = said.get("title", path.stem), tuple(said.get("roles", ()))
+    return Lesson(path, title, number, said.get("minutes"), roles)
 
 
 # --- what is written from the address ----------------------------------------------------
@@ -179,49 +166,39 @@ def colab_badge(address: str | None, version: str, *, notebook: str) -> str:
 
 def generated_files(project: Path, *, address: str | None) -> dict[Path, str]:
     """Return the README and every lesson, each with the text that it should have."""
-    lessons, readme = find_lessons(project / "notebooks"), project / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    begin, end = text.find(_BEGIN), text.find(_END)
-    if not 0 <= begin < end:
-        msg = f"README.md needs two lines around the lesson table: {_BEGIN} and {_END}."
-        raise DataError(msg)
-    has_badges = bool(colab_badge(address, __version__, notebook=""))
-    rows = [["", "Lesson", "Minutes", "Data and models"] + ["Colab"] * has_badges]
-    rows.append(["---"] * len(rows[0]))
     files = {}
-    for lesson in lessons:
+    rows = [["", "Lesson", "Minutes", "Data and models", "Colab"], ["---"] * 5]
+    for lesson in find_lessons(project / "notebooks"):
         link = f"notebooks/{lesson.path.name}"
         badge = colab_badge(address, __version__, notebook=link)
         title, needs = f"[{lesson.title}]({link})", ", ".join(lesson.roles)
-        row = [lesson.number, title, f"{lesson.minutes}", needs]
-        rows.append(row + [badge] * has_badges)
+        rows.append([lesson.number, title, str(lesson.minutes), needs, badge])
         files[lesson.path] = _notebook_text(lesson.path, address, badge)
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return {readme: f"{text[: begin + len(_BEGIN)]}\n\n{table}\n\n{text[end:]}"} | files
+    n_columns = 5 if colab_badge(address, __version__, notebook="") else 4
+    table = "\n".join(f"| {' | '.join(row[:n_columns])} |" for row in rows)
+    readme = project / "README.md"
+    block, text = f"{_BEGIN}\n\n{table}\n\n{_END}", readme.read_text(encoding="utf-8")
+    files[readme] = re.sub(f"{_BEGIN}.*{_END}", lambda _: block, text, flags=re.DOTALL)
+    return files
 
 
 def _notebook_text(path: Path, address: str | None, badge: str) -> str:
+    """Return the notebook with a set-up cell after its title, and a badge if there is one."""
     # Plain JSON: nbformat takes over half a second to import, and every lesson imports us.
-    text = path.read_text(encoding="utf-8")
-    notebook = json.loads(text)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
     code = {"cell_type": "code", "execution_count": None, "outputs": []}
-    has_changed = _put(notebook["cells"], "setup", setup_cell(address, __version__), **code)
-    if _put(notebook["cells"], "badge", badge, cell_type="markdown") or has_changed:
-        return json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
-    return text
-
-
-def _put(cells: list[dict], kind: str, source: str, **fields: object) -> bool:
-    """Give the cell with that tag its source; add it after the title, or drop it."""
-    at = [n for n, cell in enumerate(cells) if kind in cell["metadata"].get("tags", [])]
-    if "".join(cells[at[0]]["source"] if at else []) == source:
-        return False
-    about = {"id": kind, "metadata": {"tags": [kind]}, **fields}
-    cell = cells.pop(at[0]) if at else dict(sorted(about.items()))
-    if source:
-        place = at[0] if at else 1
-        cells.insert(place, cell | {"source": source.splitlines(keepends=True)})
-    return True
+    written, cells = [], notebook["cells"]
+    for tag, source, fields in (
+        ("badge", badge, {"cell_type": "markdown"}),
+        ("setup", setup_cell(address, __version__), code),
+    ):
+        old = [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
+        cells = [cell for cell in cells if cell not in old]
+        new = {"id": tag, "metadata": {"tags": [tag]}, **fields, **(old[0] if old else {})}
+        if source:
+            written.append({**new, "source": source.splitlines(keepends=True)})
+    notebook["cells"] = [*cells[:1], *written, *cells[1:]]
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 # --- the address -------------------------------------------------------------------------
@@ -252,9 +229,8 @@ def check_address(address: str) -> str:
     >>> check_address("https://example.org/me/course/tree/main/")
     'https://example.org/me/course'
     """
-    path = Path(address).expanduser()
-    if address and "://" not in address and (path / ".git").exists():
-        address = path.resolve().as_uri()
+    if address and (Path(address).expanduser() / ".git").exists():
+        address = Path(address).expanduser().resolve().as_uri()
     if not _ADDRESS.fullmatch(address):
         msg = (
             "An address is that of a git repository, such as https://github.com/you/course "
@@ -262,8 +238,7 @@ def check_address(address: str) -> str:
             f"machine, got {address!r}. Copy the https address from your repository's page."
         )
         raise SettingsError(msg)
-    is_page = address.startswith("https://")
-    return (_PAGE.sub("", address) if is_page else address).rstrip("/")
+    return _PAGE.sub(r"\1", address).rstrip("/")
 
 
 def read_address(project: Path) -> str | None:
@@ -272,32 +247,20 @@ def read_address(project: Path) -> str | None:
 
 
 def write_address(pyproject: str, address: str | None) -> str:
-    """Return the text of a pyproject.toml with another address in it, or with none.
+    r"""Return the text of the course's pyproject.toml with another address in it, or with none.
 
     Examples
     --------
-    >>> print(write_address("[project]", "https://example.org/course"))
-    [project]
-    <BLANKLINE>
+    >>> print(write_address("[project.urls]\n", "https://example.org/course"))
     [project.urls]
     Repository = "https://example.org/course"
+    <BLANKLINE>
     """
-    text = re.sub(r'(?m)^Repository = "[^"\n]*"\n?', "", pyproject)
-    if address is None:
-        return re.sub(r"\n*^\[project\.urls\]\n(?=\s*(\[|\Z))", "\n\n", text, flags=re.M)
-    table = f'[project.urls]\nRepository = "{address}"'
-    if re.search(r"(?m)^\[project\.urls\]$", text):
-        return re.sub(r"(?m)^\[project\.urls\]$", table, text)
-    end_of_project = r"(?ms)^(\[project\]\n?.*?)(?=\s*(^\[|\Z))"
-    return re.sub(end_of_project, rf"\1\n\n{table}", text, count=1)
+    text = re.sub(r"(?m)^Repository = .*\n", "", pyproject)
+    line = f'Repository = "{address}"\n' if address else ""
+    return text.replace("[project.urls]\n", f"[project.urls]\n{line}")
 
 
 def _read(project: Path) -> dict:
-    file = project / "pyproject.toml"
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except ValueError as error:
-        msg = (
-            f"{file} cannot be read as TOML ({error}). Correct it, or restore it from git."
-        )
-        raise DataError(msg) from error
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text).get("project", {})

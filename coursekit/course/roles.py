@@ -9,17 +9,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coursekit.assets import (
-    data_folder,
-    fetch,
-    profile_setting,
-    role_paths,
-    role_variable,
-    set_role_path,
-)
+from coursekit.assets import data_folder, fetch, role_paths, role_variable, set_role_path
+from coursekit.assets import profile_setting as profile
 from coursekit.errors import CourseError, RoleError, SettingsError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,23 +30,21 @@ _LITE = "efficientnet_lite0.ra_in1k"
 _CLASSES = "a folder with one folder of images a class, in train and test or not"
 
 
-class Role(NamedTuple):
-    """What can stand in a role; the functions of data take a part, ``"train"`` or ``"test"``.
+def _call(function: str, *arguments: Any, **options: Any) -> Any:
+    """Call a function of coursekit, whose module is imported only now."""
+    module, _, name = function.rpartition(".")
+    return getattr(import_module(f"coursekit.{module}"), name)(*arguments, **options)
 
-    `own` takes a path, and for data a part and ``is_quick=``, to look through only.
-    """
+
+class Role(NamedTuple):
+    """What can stand in a role; the functions of data take a part last, "train" or "test"."""
 
     title: str  # of the embedded form
     asset: str  # what the real form downloads
     embedded: Callable[..., Any]
-    real: Callable[..., Any]
-    own: Callable[..., Any]
+    own: Callable[..., Any]  # takes a path
     own_form: str = _CLASSES  # in words
-
-
-def profile() -> str:
-    """Return ``"embedded"`` or ``"real"``, as ``COURSEKIT_PROFILE`` says."""
-    return profile_setting()
+    real: Callable[..., Any] = partial(_call, "datasets.stored.load_download")  # an asset
 
 
 def dataset(role: str, *, part: str = "train") -> "ImageSet":
@@ -72,14 +65,10 @@ def dataset(role: str, *, part: str = "train") -> "ImageSet":
         3) and land-cover (n_images, 64, 64, 3). Real insects and photos have different
         sizes and are read from the disk when asked for.
     """
-    is_real, entry = profile() == "real", _find(role, ROLES)
     if part not in ("train", "test"):
         msg = f"part must be one of 'train', 'test', got {part!r}."
         raise SettingsError(msg)
-    path = role_paths().get(role)
-    if path is not None:
-        return _own(role, path, part)
-    return entry.real(part) if is_real else entry.embedded(part)
+    return _fill(role, ROLES, part)
 
 
 def model(role: str = "backbone") -> "nn.Module":
@@ -102,7 +91,7 @@ def model(role: str = "backbone") -> "nn.Module":
     >>> model("backbone").pretrained_cfg["input_size"]
     (3, 32, 32)
     """
-    made = _make_model(role)
+    made = _fill(role, MODEL_ROLES)
     return made.model if role == "clip" else made
 
 
@@ -145,7 +134,7 @@ def clip() -> "Clip":
     >>> model.encode_text(tokenizer(["a small red star", "a blue disc"])).shape
     torch.Size([2, 96])
     """
-    return _make_model("clip")
+    return _fill("clip", MODEL_ROLES)
 
 
 def use_own_files(role: str, path: str | os.PathLike[str] | None) -> None:
@@ -164,44 +153,38 @@ def use_own_files(role: str, path: str | os.PathLike[str] | None) -> None:
         ``"photos"`` any folder of images. For a model a state dict after the name of its
         architecture, ``"resnet18:net.pth"``. None takes the files away again.
     """
-    _find(role, {**ROLES, **MODEL_ROLES})
+    entry = _find(role, {**ROLES, **MODEL_ROLES})
     if path is not None:
         path = Path(path).expanduser().absolute()
-        if role in MODEL_ROLES:
-            _own(role, path)
-        else:
-            for part in ("train", "test"):
-                _own(role, path, part, is_quick=True)
+        for part in [("train",), ("test",)] if role in ROLES else [()]:
+            _own(role, entry, path, *part)
     set_role_path(role, path)
 
 
 def _find(role: str, table: Mapping[str, Role]) -> Role:
     if role in table:
         return table[role]
-    kind = {id(ROLES): " for data", id(MODEL_ROLES): " for a model"}.get(id(table), "")
-    spelled = str(role).lower().replace("_", "-").replace(" ", "-")
-    hint = did_you_mean(spelled, [*ROLES, *MODEL_ROLES], cutoff=0.5)
-    if role in ROLES:
-        hint = f" It is a role for data: course.dataset({role!r})."
-    elif role in MODEL_ROLES:
-        hint = f" It is a role for a model: course.model({role!r})."
-    msg = f"There is no role {role!r}{kind}.{hint} The roles are: {', '.join(table)}."
+    known = {**ROLES, **MODEL_ROLES}
+    hint = did_you_mean(str(role).lower().replace("_", "-"), known, cutoff=0.5)
+    if role in known:
+        hint = f" Ask for it by course.{'dataset' if role in ROLES else 'model'}({role!r})."
+    msg = f"There is no role {role!r} here.{hint} The roles are: {', '.join(table)}."
     raise RoleError(msg)
 
 
-def _make_model(role: str) -> Any:
-    is_real, entry = profile() == "real", _find(role, MODEL_ROLES)
+def _fill(role: str, table: Mapping[str, Role], *part: str) -> Any:
+    """Return the user's own, else what the profile puts in the role."""
+    is_real, entry = profile() == "real", _find(role, table)
     path = role_paths().get(role)
     if path is not None:
-        return _own(role, path)
-    return entry.real() if is_real else entry.embedded()
+        return _own(role, entry, path, *part)
+    return entry.real(entry.asset, *part) if is_real else entry.embedded(*part)
 
 
-def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
+def _own(role: str, entry: Role, path: Path, *part: str) -> Any:
     """Return what the user's files hold, or say what is wrong and how to go without them."""
-    entry = {**ROLES, **MODEL_ROLES}[role]
     try:
-        return entry.own(path, *part, **options)
+        return entry.own(path, *part)
     except CourseError as error:
         msg = (
             f"Your own files in the role {role!r}, {path}, cannot be used: {error}\n"
@@ -214,24 +197,15 @@ def _own(role: str, path: Path, *part: str, **options: bool) -> Any:
 # --- data ------------------------------------------------------------------------------
 
 
-def _load(name: str, *words: str) -> "ImageSet":
-    from coursekit.datasets import stored
-
-    return getattr(stored, name)(*words)
-
-
 def _draw(world: str, n_train: int, n_test: int, part: str, **options: Any) -> "ImageSet":
-    from coursekit import datasets
-
     n_images, start = (n_train, 0) if part == "train" else (n_test, _TEST_START)
-    return getattr(datasets, world)(n_images, seed=_SEED, start=start, **options)
+    return _call(f"datasets.{world}", n_images, seed=_SEED, start=start, **options)
 
 
 def _own_classes(
     path: Path,
     part: str,
     *,
-    is_quick: bool = False,
     size: int | None = None,
     channels: int = 3,
     published: tuple[str, str] | None = None,
@@ -247,21 +221,14 @@ def _own_classes(
 
     if published:
         file, name = published
-        for root in (path, path.parent, path.parent.parent):
+        for root in (path, *path.parents[:2]):
             if (root / file).is_file() and path in (root / file).parents:
                 return load_published(name, root, part)
-    options = {"image_size": None if is_quick else size, "channels": channels}
+    options = {"image_size": size, "channels": channels}
     if path.is_dir() and find_parts(path):
         return datasets.load_folder(path, part=part, **options)
     whole = datasets.load_folder(path, **options)
     return datasets.split_stratified(whole, {"train": 0.8, "test": 0.2}, seed=0)[part]
-
-
-def _own_photos(path: Path, part: str, *, is_quick: bool = False) -> "ImageSet":
-    del part, is_quick  # a collection without parts, which stays on the disk
-    from coursekit.datasets import load_folder
-
-    return load_folder(path, flat=True)
 
 
 _MNIST = ("MNIST/raw/train-images-idx3-ubyte", "mnist")
@@ -272,8 +239,7 @@ ROLES: Mapping[str, Role] = {
     "digits": Role(
         "scikit-learn's digits, enlarged to 28 x 28",
         "mnist",
-        partial(_load, "load_digits"),
-        partial(_load, "load_download", "mnist"),
+        partial(_call, "datasets.stored.load_digits"),
         partial(_own_classes, size=28, channels=1, published=_MNIST),
         f"{_CLASSES}, or MNIST's four unpacked files in MNIST/raw",
     ),
@@ -281,7 +247,6 @@ ROLES: Mapping[str, Role] = {
         "the shapes world, 32 x 32",
         "cifar10",
         partial(_draw, "make_shapes", 8_000, 2_000),
-        partial(_load, "load_download", "cifar10"),
         partial(_own_classes, size=32, published=_CIFAR),
         f"{_CLASSES}, or CIFAR-10's folder cifar-10-batches-py",
     ),
@@ -289,22 +254,19 @@ ROLES: Mapping[str, Role] = {
         "drawn land cover, 64 x 64",
         "eurosat",
         partial(_draw, "make_land_cover", 2_000, 1_000),
-        partial(_load, "load_download", "eurosat"),
         partial(_own_classes, size=64),
     ),
     "insects": Role(
         "two unseen shapes, beetle and butterfly, 32 x 32",
         "hymenoptera",
         partial(_draw, "make_shapes", 240, 150, shapes=_INSECTS),
-        partial(_load, "load_download", "hymenoptera"),
         _own_classes,
     ),
-    "photos": Role(  # a collection without parts
+    "photos": Role(  # a collection without parts, which stays on the disk
         "scikit-image's photographs",
         "imagenet-sample",
-        lambda _: _load("load_photos"),
-        partial(_load, "load_download", "imagenet-sample"),
-        _own_photos,
+        lambda _: _call("datasets.stored.load_photos"),
+        lambda path, _: _call("datasets.load_folder", path, flat=True),
         "a folder of images, each a class of its own",
     ),
 }
@@ -322,34 +284,22 @@ def _load_shipped() -> "nn.Module":
     return timm.create_model("coursekit_resnet8", pretrained=True).eval()
 
 
-def _build(name: str | None, file: Path, *, is_timm: bool = False) -> "nn.Module":
-    from coursekit.models import states
-
-    if is_timm:
-        return states.build_from_timm_files(file, name=name)
-    return states.build_from_state(name or "coursekit_resnet8", states.read_state(file))
-
-
-def _own_model(path: Path, *, is_timm: bool = False) -> "nn.Module":
+def _build(setting: Path | str, *, is_timm: bool = False) -> "nn.Module":
+    """Build what ``resnet18:net.pth`` says, a name and a file, or what a file alone holds."""
     from torchvision.models import list_models
 
-    name, file = _split(path)
-    if name and not is_timm and name not in list_models():
+    from coursekit.models import states
+
+    # A setting is made absolute as a whole, and one letter before a colon is a drive.
+    folder, *named = re.split(r"([\w.]{2,}):", str(setting), maxsplit=1)
+    name, file = (named[0], Path(named[1]).expanduser()) if named else (None, "")
+    file = Path(folder, file)
+    if is_timm:
+        return states.build_from_timm_files(file, name=name)
+    if name and name not in list_models():
         msg = f"torchvision has no classifier {name!r}.{did_you_mean(name, list_models())}"
         raise SettingsError(msg)
-    return _build(name, file, is_timm=is_timm)
-
-
-def _split(path: Path) -> tuple[str | None, Path]:
-    """Split ``resnet18:net.pth`` into name and file; a folder may stand before it.
-
-    A setting is made absolute as a whole, and one letter before a colon is a drive.
-    """
-    found = re.search(r"([\w.]{2,}):", str(path))
-    if found is None or path.exists():
-        return None, path
-    file = Path(str(path)[found.end() :]).expanduser()
-    return found[1], Path(str(path)[: found.start()]) / file
+    return states.build_from_state(name or "coursekit_resnet8", states.read_state(file))
 
 
 def _open_clip(path: Path) -> "Clip":
@@ -363,28 +313,28 @@ MODEL_ROLES: Mapping[str, Role] = {
         "a small residual net, trained on the shapes world",
         "mobilenet-v2",
         _load_shipped,
-        lambda: _build("mobilenet_v2", fetch("mobilenet-v2")),
-        _own_model,
+        _build,
         "a state dict of one of torchvision's classifiers, after its name "
         "(resnet18:net.pth), or of the course's net",
+        lambda asset: _build(f"mobilenet_v2:{fetch(asset)}"),
     ),
     "timm-backbone": Role(
         "the same small residual net, through timm",
         "efficientnet-lite0",
         _load_shipped,
-        lambda: _build(_LITE, fetch("efficientnet-lite0"), is_timm=True),
-        partial(_own_model, is_timm=True),
+        partial(_build, is_timm=True),
         "a state dict of one of timm's models, after its name "
         "(efficientnet_lite0:net.safetensors), or a folder that timm.models.save_for_hf wrote",
+        lambda asset: _build(f"{_LITE}:{fetch(asset)}", is_timm=True),
     ),
     "clip": Role(
         "a small CLIP, trained on captioned shapes",
         "clip-vit-b-32",
         lambda: _open_clip(data_folder() / "weights" / "clip_small"),
-        lambda: _open_clip(fetch("clip-vit-b-32")),
         _open_clip,
         "a folder that open_clip opens as local-dir: (open_clip_config.json and "
         f"weights), or a file with weights of {_CLIP}",
+        lambda asset: _open_clip(fetch(asset)),
     ),
 }
 """Name of each role that a model fills, and what can stand in it."""

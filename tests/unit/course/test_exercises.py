@@ -79,12 +79,6 @@ class TestEveryExercise:
         assert len(result.message) > 30
         assert repr(result) == stored(cell)
 
-    def test_no_hint_that_is_shown_holds_the_solution(self, number, exercise):
-        lines = SOLUTIONS[number].source.splitlines()
-        told = [line.strip() for line in lines if line.startswith(" ") and len(line) > 16]
-        hint = stored(TYPICAL[number])
-        assert not [line for line in told if line.removeprefix("return ") in hint]
-
     def test_an_answer_of_the_wrong_kind_or_that_crashes_gets_a_hint(
         self, number, exercise
     ):
@@ -128,18 +122,11 @@ def say(answer, *cases, **settings):
     return repr(judge(exercise, answer))
 
 
-def test_a_function_may_say_that_it_is_not_implemented():
-    def later(x):
-        raise NotImplementedError
-
-    assert "not attempted" in say(later, ((1,), 1, ""))
-
-
 def test_a_function_that_forgets_one_way_out_is_told_so():
     def half(x):
         return x if x < 2 else None
 
-    assert "half(3) returned nothing" in say(half, ((1,), 1, ""), ((3,), 3, ""))
+    assert "None. Does every way" in say(half, ((1,), 1, ""), ((3,), 3, ""))
 
 
 def test_a_missing_exception_is_asked_for():
@@ -148,39 +135,30 @@ def test_a_missing_exception_is_asked_for():
     assert "passed" in say(lambda x: [][x], ((2,), IndexError, ""))
 
 
-@pytest.mark.parametrize(
-    ("expected", "value"),
-    [
-        (3, np.int64(3)),
-        (0.25, np.float32(0.25)),
-        (1 / 3, torch.tensor(1 / 3)),
-        ([1, 2], torch.tensor([1, 2])),
-        ([1, 2], (1, 2)),
-        ([0.1, 0.3], [0.1, 0.1 + 0.2]),
-        ((1, 2), [torch.tensor(1), np.int32(2)]),
-    ],
-)
-def test_arrays_tensors_and_single_precision_will_do(expected, value):
-    assert "passed" in say(lambda x: value, ((1,), expected, ""))
+NUMPY, TENSORS = (np.int64(3), np.float32(0.1)), [torch.tensor(3), torch.tensor([0.1])]
 
 
 @pytest.mark.parametrize(
-    ("expected", "value"),
+    ("expected", "value", "state"),
     [
-        (3, 3.0),
-        (3, "3"),
-        (1.0, "1.0"),
-        (1.0, np.ones(2)),
-        (1.0, 1j),
-        ([1], 1),
-        ([1], [1, 1]),
+        ((3, 0.1), NUMPY, "passed"),
+        ([3, [0.1]], TENSORS, "passed"),
+        ([0.1, 0.3], (0.1, 0.1 + 0.2), "passed"),
+        (3, 3.0, "not yet"),
+        (3, "3", "not yet"),
+        (1.0, np.ones(2), "not yet"),
+        (1.0, 1j, "not yet"),
+        ([1], 1, "not yet"),
+        ([1], [1, 1], "not yet"),
     ],
 )
-def test_what_is_of_another_kind_is_wrong_and_no_crash(expected, value):
-    assert "not yet" in say(lambda x: value, ((1,), expected, ""))
+def test_arrays_and_single_precision_will_do_and_another_kind_is_wrong(
+    expected, value, state
+):
+    assert state in say(lambda x: value, ((1,), expected, ""))
 
 
-def test_numbers_are_shown_to_the_places_that_are_compared():
+def test_numbers_are_shown_to_so_many_places():
     assert "returned [0.33333]. No" in say(
         lambda x: [1 / 3], ((1,), [0.5], "No."), places=5
     )
@@ -210,22 +188,14 @@ F = torch.nn.functional
 _IDENTITY, _BLUR = np.pad([[1.0]], 1), np.full((3, 3), 1 / 9)
 
 
-def scaled(change):
-    """Return a batch normalization whose scaling goes wrong."""
-    return lambda x, gamma, beta: change(
-        F.batch_norm(x, None, None, training=True),
-        gamma.view(1, -1, 1, 1),
-        beta.view(1, -1, 1, 1),
-    )
-
-
-def without_eps(x, gamma, beta):
+def normal(x, gamma, beta, *, eps=1e-5, gain=1.0):
     dims = (0, 2, 3)
-    x = (x - x.mean(dims, keepdim=True)) / x.var(dims, keepdim=True, correction=0).sqrt()
+    deviation = (x.var(dims, keepdim=True, correction=0) + eps).sqrt()
+    x = gain * (x - x.mean(dims, keepdim=True)) / deviation
     return x * gamma.view(1, -1, 1, 1) + beta.view(1, -1, 1, 1)
 
 
-def embed(model, images, batch_size, *, grad=False, mode=True, keep_mode=True, last=True):
+def embed(model, images, batch_size, *, grad=False, mode=True, after=None, last=True):
     """Run the right loop, with its parts left out at will."""
     was = model.training
     if mode:
@@ -234,14 +204,7 @@ def embed(model, images, batch_size, *, grad=False, mode=True, keep_mode=True, l
     parts = parts if last else parts[: len(images) // batch_size]
     with torch.set_grad_enabled(grad):
         rows = torch.cat([model(part) for part in parts])
-    if keep_mode:
-        model.train(was)
-    return rows
-
-
-def restoring_wrongly(model, images, batch_size):
-    rows = embed(model, images, batch_size)
-    model.train()
+    model.train(was if after is None else after)
     return rows
 
 
@@ -258,21 +221,13 @@ class Part:
         return self.transform(self.items[self.indices[index]])
 
 
-def rest(items, indices):
-    return Part(items, [index for index in range(len(items)) if index not in indices])
+REST = [1, 2, 5]
 
 
-def emptied(items, indices, transform):
-    taken = [items[index] for index in indices]
-    for image in taken:
-        items.remove(image)
-    return Part(taken, range(len(taken)), transform), items
-
-
-def freeze(model, name, *, is_frozen=True, is_trained=True, count=torch.Tensor.numel):
-    model.requires_grad_(not is_frozen)
+def freeze(model, name, *, is_trained=True):
+    model.requires_grad_(False)
     part = model.get_submodule(name).requires_grad_(is_trained)
-    return sum(count(value) for value in part.parameters())
+    return sum(value.numel() for value in part.parameters())
 
 
 HINTS = [
@@ -281,76 +236,42 @@ HINTS = [
     ("01.2", [[0, 1, 0], [1, -4, 1], [0, 1, 0]], "horizontal edges too"),
     ("01.2", np.array([[-1, 0, 1]] * 3) / 100, "stronger"),
     ("01.2", np.ones((5, 5)), "3 x 3"),
-    ("01.2", np.full((3, 3), np.nan), "finite"),
-    ("01.2", [[1, 2], [3]], "no array"),
+    ("01.2", np.full((3, 3), np.nan), "sum to"),
     ("01.6", lambda a: _BLUR, "blur itself"),
-    ("01.6", lambda a: _IDENTITY * 2 + _BLUR, "blurs further"),
-    ("01.6", lambda a: _IDENTITY - _BLUR, "details alone"),
     ("01.6", lambda a: _IDENTITY * 1.5, "change nothing"),
     ("01.6", lambda a: _IDENTITY * (1 + a), "weights sum to"),
-    ("01.6", lambda a: _IDENTITY + a**2 * (_IDENTITY - _BLUR), "Twice the amount"),
-    ("01.6", lambda a: _IDENTITY + 2 * a * (_IDENTITY - _BLUR), "box blur"),
+    ("01.6", lambda a: _IDENTITY + a**2 * (_IDENTITY - _BLUR), "times the details"),
     ("02.4", lambda x, g, b: F.instance_norm(x, None, None, g, b), "Each image is norm"),
-    ("02.4", lambda x, g, b: F.layer_norm(x, x.shape[1:]), "layer normalization"),
     ("02.4", lambda x, g, b: (x - x.mean()) / x.std(correction=0), "channels are mixed"),
-    (
-        "02.4",
-        lambda x, g, b: F.batch_norm(x, None, None, g, b, True) * 0.968,
-        "correction=0",
-    ),
-    ("02.4", lambda x, g, b: x - x.mean((0, 2, 3), keepdim=True), "by the deviation"),
-    (
-        "02.4",
-        lambda x, g, b: x / x.std((0, 2, 3), correction=0, keepdim=True),
-        "subtract it",
-    ),
-    ("02.4", lambda x, g, b: x, "mean 0 and deviation 1"),
-    ("02.4", lambda x, g, b: x.fill_(torch.nan), "mean nan and deviation nan"),
+    ("02.4", lambda x, g, b: normal(x, g, b, gain=0.968), "correction=0"),
+    ("02.4", lambda x, g, b: x.fill_(torch.nan), "mean 0 and deviation 1"),
     ("02.4", lambda x, g, b: x.mean(), "keeps the shape"),
-    ("02.4", scaled(lambda x, g, b: x), "not used yet"),
-    ("02.4", scaled(lambda x, g, b: (x + b) * g), "beta is added last"),
-    ("02.4", scaled(lambda x, g, b: x * g - b), "Channel c is multiplied"),
-    ("02.4", without_eps, "variance 0"),
+    ("02.4", lambda x, g, b: normal(x, g / g, 0 * b), "not used yet"),
+    ("02.4", lambda x, g, b: normal(x, g, g * b), "Channel c is multiplied"),
+    ("02.4", lambda x, g, b: normal(x, g, b, eps=0), "variance 0"),
     ("03.2", lambda m, x, n: embed(m, x, n, mode=False), "training mode"),
     ("03.2", lambda m, x, n: embed(m, x, n, grad=True), "gradients on"),
-    ("03.2", lambda m, x, n: embed(m, x, n, keep_mode=False), "is in evaluation mode now"),
-    ("03.2", restoring_wrongly, "is in training mode now"),
-    ("03.2", lambda m, x, n: embed(m, x, n, last=False), "last batch"),
-    ("03.2", lambda m, x, n: embed(m, x, len(x)), "7 images at once"),
+    ("03.2", lambda m, x, n: embed(m, x, n, after=False), "restore what it was"),
+    ("03.2", lambda m, x, n: embed(m, x, n, last=False), "batches of [3, 3]"),
+    ("03.2", lambda m, x, n: embed(m, x, len(x)), "batches of [7]"),
     ("03.2", lambda m, x, n: list(embed(m, x, n)), "torch.cat"),
-    ("03.2", lambda m, x, n: embed(m, x, n).flip(0), "another order"),
-    ("03.2", lambda m, x, n: embed(m, x, n).flatten(), "shape (7, 4)"),
-    ("03.2", lambda m, x, n: torch.zeros(len(x), 4), "not called"),
-    (
-        "04.2",
-        lambda x, i, t: (Part(x, i, t), Part(x, [1, 2, 5], t)),
-        "validation image was t",
-    ),
-    ("04.2", lambda x, i, t: (Part(x, i), rest(x, i)), "came out as it is"),
-    ("04.2", lambda x, i, t: ([t(x[n]) for n in i], rest(x, i)), "called once"),
-    (
-        "04.2",
-        lambda x, i, t: (Part(x, i, lambda y: t(t(y))), rest(x, i)),
-        "transformed twice",
-    ),
-    ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, range(6))), "has 6"),
-    ("04.2", lambda x, i, t: (Part(x, sorted(i), t), rest(x, i)), "keep the order"),
+    ("03.2", lambda m, x, n: embed(m, x, n).flip(0), "in their order"),
+    ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, REST, t)), "validation image was t"),
+    ("04.2", lambda x, i, t: (Part(x, i), Part(x, REST)), "came out as it is"),
+    ("04.2", lambda x, i, t: (Part(x, i, lambda y: t(t(y))), Part(x, REST)), "each transf"),
+    ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, range(6))), "these have [3, 6]"),
+    ("04.2", lambda x, i, t: (Part(x, sorted(i), t), Part(x, REST)), "in their order"),
     ("04.2", lambda x, i, t: (Part(x, i, t), Part(x, i)), "not for training"),
-    ("04.2", lambda x, i, t: (Part(x, [1, 2, 5], t), rest(x, i)), "those at train_indices"),
     ("04.2", lambda x, i, t: [1, 2, 3], "two data sets"),
-    ("04.2", lambda x, i, t: (1, 2), "len of the training set stopped"),
-    ("04.2", lambda x, i, t: ({1, 2, 3}, [4, 5, 6]), "[0] of the training set stopped"),
-    ("04.2", emptied, "was changed"),
-    ("05.1", lambda model, name: 10, "still trains"),
-    ("05.1", lambda m, name: freeze(m, name, is_trained=False), "does not train"),
-    ("05.1", lambda m, name: freeze(m, name, count=lambda value: 1), "numel"),
+    ("05.1", lambda model, name: 10, "what trains is ['body.0.weight"),
+    ("05.1", lambda m, name: freeze(m, name, is_trained=False), "what trains is []"),
     ("05.1", lambda m, name: freeze(m, name) + 1, "10 numbers train, and 11"),
-    ("05.1", lambda m, name: freeze(m, "head"), "another name, such as 'body.0'"),
+    ("05.1", lambda m, name: freeze(m, "head"), "It should be ['body.0.weight"),
 ]
 
 
 @pytest.mark.parametrize(("number", "answer", "words"), HINTS)
-def test_each_way_to_miss_it_has_its_own_hint(number, answer, words):
+def test_each_way_to_miss_it_has_a_hint(number, answer, words):
     result = check_exercise(number, answer)
     assert result.state == "not yet"
     assert words in result.message

@@ -1,7 +1,6 @@
 """A lesson alone installs what it needs, and nothing that was there is touched."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -34,16 +33,15 @@ print(dataset("digits", part="test"))
 """
 
 
-@pytest.fixture(scope="module")
-def colab(tmp_path_factory):
+@pytest.fixture
+def colab(tmp_path):
     """An environment with everything but coursekit, and a repository to install it from."""
     if sys.platform == "win32":
         pytest.skip("needs symbolic links, which Windows keeps for administrators")
     if shutil.which("git") is None:
         pytest.skip("needs git")
     pytest.importorskip("hatchling", reason="builds the wheel without a network")
-    folder = tmp_path_factory.mktemp("colab")
-    return make_environment(folder / "env"), make_repository(folder / "course")
+    return make_environment(tmp_path / "env"), make_repository(tmp_path / "course")
 
 
 def make_environment(folder):
@@ -78,13 +76,10 @@ def make_repository(folder):
 def lesson_cells(address):
     """Return the first lesson's set-up and imports, followed by questions of our own."""
     setup = setup_cell(address, __version__)
-    cells = [nbformat.v4.new_code_cell(setup) for _ in range(2)]
-    lessons = find_lessons(ROOT / "notebooks")
-    if lessons:
-        lesson = nbformat.read(lessons[0].path, as_version=4)
-        code = [c for c in lesson.cells if c.cell_type == "code"]
-        cells += [nbformat.v4.new_code_cell(cell.source) for cell in code[1:3]]
-    return [*cells, nbformat.v4.new_code_cell(_ASK_FOR_DATA)]
+    lesson = nbformat.read(find_lessons(ROOT / "notebooks")[0].path, as_version=4)
+    code = [cell.source for cell in lesson.cells if cell.cell_type == "code"]
+    sources = [setup, setup, *code[1:3], _ASK_FOR_DATA]
+    return [nbformat.v4.new_code_cell(source) for source in sources]
 
 
 def stamp(folder):
@@ -105,13 +100,16 @@ def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(
     packages = Path(sysconfig.get_path("purelib"))
     before = stamp(packages)
     notebook = nbformat.v4.new_notebook(cells=lesson_cells(address))
+    empty = tmp_path / "empty"
+    empty.mkdir()
     kernel = tmp_path / "jupyter" / "kernels" / "colab"
     kernel.mkdir(parents=True)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Colab", "language": "python", "env": settings}
     (kernel / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    resources = {"metadata": {"path": str(tmp_path)}}
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # may name this checkout
+    resources = {"metadata": {"path": str(empty)}}
     client = NotebookClient(notebook, kernel_name="colab", resources=resources)
     client.coalesce_streams = True
     client.execute()
@@ -130,36 +128,7 @@ def test_a_lesson_alone_in_an_empty_folder_installs_the_course_and_runs(
     assert shipped == {
         path.relative_to(ROOT / "data") for path in (ROOT / "data").rglob("*")
     }
-    check_installed_command(python, tmp_path)
-
-
-def check_installed_command(python, folder):
-    """The wheel brings the command, and the command its lessons."""
-    command = [str(python), "-m", "coursekit.cli"]
-    environment = {**os.environ, "COLUMNS": "80"}
-    shown = subprocess.run(
-        [*command, "list"], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    assert shown.returncode == 0, shown.stderr
-    for lesson in find_lessons(ROOT / "notebooks"):
-        assert lesson.title.split()[0] in shown.stdout  # a long one is wrapped
+    command = [str(python), "-m", "coursekit.cli", "list"]
+    shown = subprocess.run(command, cwd=empty, capture_output=True, text=True)
+    assert "Convolutions" in shown.stdout, shown.stderr
     assert (python.parent / "coursekit").is_file()
-
-
-def test_the_first_lesson_runs_whole_from_the_installed_wheel(colab, tmp_path):
-    python, address = colab
-    subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--no-deps", f"git+{address}"],
-        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"},
-        check=True,
-    )
-    done = subprocess.run(
-        [python, "-m", "coursekit.cli", "run", "01"],
-        cwd=tmp_path,
-        # nbconvert's templates are no part of a package: an installation puts them here.
-        env={**os.environ, "JUPYTER_PATH": str(Path(sys.prefix, "share", "jupyter"))},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "runs" / "01_convolutions.html").is_file()
