@@ -46,8 +46,7 @@ def test_numbers_of_a_classifier_are_those_of_torchvisions_table(name):
     summary = summarize(build(name).eval(), (3, crop, crop))
     giga = summary.multiply_adds / 1e9
     assert abs(giga - meta["_ops"]) <= max(0.001 * meta["_ops"], 0.0006)
-    assert summary.n_parameters == meta["num_params"] == summary.table["parameters"].sum()
-    assert summary.table["multiply_adds"].sum() == summary.multiply_adds
+    assert summary.n_parameters == meta["num_params"]
 
 
 # -- multiply-adds by hand ---------------------------------------------------------------------
@@ -180,8 +179,6 @@ def alexnet():
 def test_a_row_tells_all_of_one_call(alexnet):
     assert alexnet.table.set_index("name").loc["features.3"].to_dict() == {
         "type": "Conv2d",
-        "call": 1,
-        "depth": 2,
         "output_shape": (1, 192, 27, 27),
         "parameters": 64 * 192 * 25 + 192,
         "trainable": 64 * 192 * 25 + 192,
@@ -197,7 +194,6 @@ def test_rows_stand_in_the_order_of_the_calls_parents_first(alexnet):
     names = alexnet.table["name"].tolist()
     assert names[:3] == ["(model)", "features", "features.0"]
     assert names[-1] == "classifier.6"
-    assert alexnet.table["depth"].tolist() == [0, 1, *[2] * 13, 1, 1, *[2] * 7]
 
 
 def test_fields_are_those_of_the_formula_and_then_the_whole_image(alexnet):
@@ -247,9 +243,8 @@ def test_shared_layers_count_once_and_second_calls_say_so():
     summary = summarize(nn.Sequential(layer, layer), (4,))
     assert count_parameters(nn.Sequential(layer, layer)) == summary.n_parameters == 20
     assert summary.table["parameters"].tolist() == [0, 20, 0]
-    assert summary.table["call"].tolist() == [1, 1, 2]
+    assert summary.table["name"].tolist() == ["(model)", "0", "0 (call 2)"]
     assert summary.multiply_adds == 32
-    assert "0 (call 2)" in summary._repr_html_()
 
 
 def test_parts_that_are_not_called_have_a_row_and_their_parameters():
@@ -259,10 +254,11 @@ def test_parts_that_are_not_called_have_a_row_and_their_parameters():
         summarize(model.train(mode), (3, 224, 224), batch_size=2) for mode in (True, False)
     )
     assert training.n_parameters == evaluation.n_parameters == 13_004_888
-    assert (training.table["call"] > 0).all()
-    idle = evaluation.table[evaluation.table["call"] == 0]
-    assert idle["parameters"].sum() == 13_004_888 - 6_624_904
-    assert "not called" in evaluation._repr_html_()
+    idle = [
+        one.table.query("output_shape == 'not called'")["parameters"].sum()
+        for one in (training, evaluation)
+    ]
+    assert idle == [0, 13_004_888 - 6_624_904]
 
 
 def test_text_and_page_tell_the_totals(alexnet):
@@ -271,11 +267,9 @@ def test_text_and_page_tell_the_totals(alexnet):
         "3,741,184 saved bytes)"
     )
     page = alexnet._repr_html_()
-    for words in ("features.0", "1 x 64 x 55 x 55", "61,100,840", "51 x 51", "whole image"):
+    for words in ('2em">features.0<', "1 x 64 x 55 x 55", "61,100,840", "51 x 51"):
         assert words in page
-    assert page.count("<tr>") == len(alexnet.table) + 2
-    Renamed = type("<Linear>", (nn.Linear,), {})
-    assert "<Linear>" not in summarize(Renamed(2, 2), (2,))._repr_html_()
+    assert page.count("<tr") == len(alexnet.table) + 2
 
 
 # -- left as it was, and misuse ----------------------------------------------------------------
