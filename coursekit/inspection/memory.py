@@ -23,7 +23,7 @@ from coursekit.inspection.cost import measure_saved_bytes
 
 __all__ = ["largest_batch", "release", "track_memory"]
 
-_MIB = 2**20
+_NOT_MEASURED = "not measured (no CUDA device)"
 # A sample's own time is at most one of so many parts: under 1 % with its switches.
 _SHARE = 300
 # Samples, after which they are taken half as often: a day's timeline stays small.
@@ -87,7 +87,8 @@ def track_memory(*, interval_seconds: float = 0.02) -> Iterator["MemoryTimeline"
     finally:
         stop.set()
         sampler.join()
-        timeline._close()
+        timeline._take()
+        timeline._is_over = True
 
 
 class MemoryTimeline:
@@ -166,8 +167,7 @@ class MemoryTimeline:
             row["begins (s)"] = round(spans[0].begin, 3)
             row["lasts (s)"] = round(lasted, 3) if spans[0].kind != "mark" else None
             for key, peak in self._peaks(spans).items():
-                text = "not measured (no CUDA device)"
-                shown = text if peak is None else round(peak / _MIB, 1)
+                shown = _NOT_MEASURED if peak is None else round(peak / 2**20, 1)
                 row[f"{self.labels[key]} (MiB)"] = shown
             rows.append(row)
         return pd.DataFrame(rows).set_index("name")
@@ -180,17 +180,15 @@ class MemoryTimeline:
         return phases
 
     def _peaks(self, spans: Sequence[Span]) -> dict[str, Any]:
-        values: dict[str, list[Any]] = {key: [] for key in self.labels}
+        found: dict[str, list[Any]] = {key: [] for key in self.labels}
         for span in spans:
-            for sample in self.samples:
-                if not span.begin <= sample["seconds"] <= span.end:
-                    continue
-                for key in sample.keys() & values:
-                    values[key].append(sample[key])
-                    # What the first sample knows of the time before is of another span.
-                    if sample["seconds"] > span.begin:
-                        values[key].append(sample.get(f"{key}_peak", 0))
-        return {key: max(found, default=None) for key, found in values.items()}
+            inside = [s for s in self.samples if span.begin <= s["seconds"] <= span.end]
+            for key, values in found.items():
+                values += [sample[key] for sample in inside if key in sample]
+                # What the first sample knows of the time before is of another span.
+                peak = f"{key}_peak"
+                values += [sample[peak] for sample in inside[1:] if peak in sample]
+        return {key: max(values, default=None) for key, values in found.items()}
 
     def _take(self, *, is_boundary: bool = False) -> dict[str, float]:
         """Take a sample; after a boundary the allocator's peaks begin anew."""
@@ -217,10 +215,6 @@ class MemoryTimeline:
             self.samples.append(sample)
             return sample
 
-    def _close(self) -> None:
-        self._take()
-        self._is_over = True
-
 
 class _SavedBytes:
     """Knows how many bytes autograd holds for the backward pass, now and at the most.
@@ -244,8 +238,7 @@ class _SavedBytes:
             return self._n_bytes, peak
 
     def pack(self, tensor: Tensor) -> "_Saved":
-        is_parameter = any(isinstance(t, nn.Parameter) for t in (tensor, tensor._base))
-        if is_parameter or tensor.layout is not torch.strided:
+        if any(isinstance(one, nn.Parameter) for one in (tensor, tensor._base)):
             return _Saved(tensor, None, self._freed)
         memory = tensor.untyped_storage()
         block = (memory._cdata, memory.nbytes())

@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 import weakref
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
 import torch
@@ -13,7 +13,6 @@ from torch import nn
 from coursekit.errors import SettingsError, ShapeError
 from coursekit.inspection import (
     largest_batch,
-    measure_saved_bytes,
     memory,
     release,
     track_memory,
@@ -55,35 +54,22 @@ def test_bytes_are_followed_until_they_are_freed():
     assert timeline.peaks()["saved_bytes"] == 2 * KIB
 
 
-def test_memory_saved_twice_counts_once_and_a_view_counts_as_its_whole():
+def test_memory_counts_once_a_view_as_its_whole_and_parameters_not_at_all():
+    layer = nn.Linear(KIB, 3)
     with track_memory() as timeline:
         values = leaf(4).exp()
-        kept = [values.sin(), values[:10].cos(), values.square()]
+        kept = [values.sin(), values[:10].cos(), values.square(), layer(values)]
         assert saved_at(timeline) == 4 * KIB
         del kept
 
 
-def test_parameters_do_not_count_and_the_input_does():
-    layer = nn.Linear(256, 256)
-    with track_memory() as timeline:
-        output = layer(torch.ones(2, 256)).sigmoid()
-        assert saved_at(timeline) == 2 * 2 * 256 * 4
-        del output
-
-
-@pytest.mark.parametrize("is_tracked", [False, True])
-def test_a_value_that_was_overwritten_is_still_an_error(is_tracked):
-    def run():
+def test_a_value_that_was_overwritten_is_still_an_error():
+    with track_memory():
         values = leaf().exp()
         loss = values.sin().sum()
         values.mul_(2)
-        loss.backward()
-
-    with (
-        track_memory() if is_tracked else nullcontext(),
-        pytest.raises(RuntimeError, match="modified by an inplace operation"),
-    ):
-        run()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
 
 
 def test_gradients_are_the_same_inside_a_block():
@@ -103,13 +89,6 @@ def test_gradients_are_the_same_inside_a_block():
         (first,) = torch.autograd.grad(start.sin(), start, create_graph=True)
         (second,) = torch.autograd.grad(first, start)
     assert second.item() == pytest.approx(-torch.tensor(0.5).sin().item())
-
-
-def test_sparse_tensors_are_let_through():
-    with track_memory() as timeline:
-        vector = torch.ones(8, 1, requires_grad=True)
-        torch.sparse.mm(torch.eye(8).to_sparse(), vector.exp()).sum().backward()
-        assert saved_at(timeline) == 0
 
 
 # -- over time ---------------------------------------------------------------------------------
@@ -185,15 +164,11 @@ def test_sampling_takes_under_one_percent_of_the_processor_however_short_the_int
     assert used < 0.01 * lasted
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_thread_and_the_hooks_end_with_the_block(fails):
+def test_the_thread_and_the_hooks_end_with_a_block_that_fails():
     before = set(threading.enumerate())
-    try:
-        with track_memory() as timeline, timeline.phase("phase"):
-            assert len(set(threading.enumerate())) == len(before) + 1
-            assert 1 / (not fails)
-    except ZeroDivisionError:
-        assert fails
+    with suppress(KeyError), track_memory() as timeline, timeline.phase("phase"):
+        assert len(set(threading.enumerate())) == len(before) + 1
+        {}["nothing"]
     assert set(threading.enumerate()) == before
     assert timeline.spans[1].end <= timeline.samples[-1]["seconds"]
     node = leaf().exp().grad_fn  # torch refuses hooks where there are some
@@ -209,58 +184,37 @@ def test_after_the_end_and_for_an_unknown_phase_the_remedy_is_said():
         timeline.peaks("backward")
 
 
-class FakeGpu:
-    """Stands for `torch.cuda`: one device of 1000 bytes."""
-
-    def __init__(self):
-        self.now = self.peak = 0
-
-    def set(self, n_bytes):
-        self.now, self.peak = n_bytes, max(self.peak, n_bytes)
-
-    def is_available(self):
-        return True
-
-    def current_device(self):
-        return 0
-
-    def memory_stats(self, device):
-        stats = {"current": self.now, "peak": self.peak}
-        kinds = {"allocated_bytes": 1, "reserved_bytes": 2}
-        return {f"{k}.all.{w}": n * stats[w] for k, n in kinds.items() for w in stats}
-
-    def mem_get_info(self, device):
-        return 1000 - 3 * self.now, 1000
-
-    def reset_peak_memory_stats(self, device):
-        self.peak = self.now
-
-    def max_memory_allocated(self, device):
-        return self.peak
-
-    def get_rng_state(self, device):
-        return None
-
-    def set_rng_state(self, state, device):
-        pass
-
-
 @pytest.fixture
 def gpu(monkeypatch):
-    gpu = FakeGpu()
-    for name in [name for name in vars(FakeGpu) if name[0] != "_" and name != "set"]:
-        monkeypatch.setattr(torch.cuda, name, getattr(gpu, name))
-    return gpu
+    """Stand for `torch.cuda`; give the function that sets how many bytes are allocated."""
+    held = {"current": 0, "peak": 0}
+    fakes = {
+        "is_available": lambda: True,
+        "current_device": lambda: 0,
+        "memory_stats": lambda _: {
+            f"{kind}_bytes.all.{when}": factor * held[when]
+            for kind, factor in (("allocated", 1), ("reserved", 2))
+            for when in held
+        },
+        "mem_get_info": lambda _: (1000 - 3 * held["current"], 1000),
+        "reset_peak_memory_stats": lambda _: held.update(peak=held["current"]),
+        "max_memory_allocated": lambda _: held["peak"],
+        "get_rng_state": lambda _: None,
+        "set_rng_state": lambda *_: None,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    return lambda n_bytes: held.update(current=n_bytes, peak=max(n_bytes, held["peak"]))
 
 
 def test_peaks_of_a_gpu_are_those_of_the_phase(gpu):
     with track_memory(interval_seconds=60) as timeline:
-        gpu.set(90)
-        gpu.set(10)
+        gpu(90)
+        gpu(10)
         with timeline.phase("phase"):
-            gpu.set(40)
-            gpu.set(20)
-        gpu.set(99)
+            gpu(40)
+            gpu(20)
+        gpu(99)
     peaks = timeline.peaks("phase")
     assert peaks["allocated_bytes"] == 40  # the 90 was before the phase
     assert peaks["reserved_bytes"] == 80
@@ -278,20 +232,9 @@ def cnn():
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(8 * 30 * 30, 10))
 
 
-@pytest.fixture
-def predict(monkeypatch):
-    """Let a function of the size say what a step takes."""
-
-    def set_bytes(n_bytes):
-        measure = lambda model, shape, *, batch_size: n_bytes(batch_size)  # noqa: E731
-        monkeypatch.setattr(memory, "measure_saved_bytes", measure)
-
-    return set_bytes
-
-
 @pytest.mark.parametrize("largest", [1, 2, 3, 64, 99, 4095, 5000])
-def test_the_search_finds_what_trying_every_size_would(largest, predict):
-    predict(lambda size: size)
+def test_the_search_finds_what_trying_every_size_would(largest, monkeypatch):
+    monkeypatch.setattr(memory, "measure_saved_bytes", lambda *_, batch_size: batch_size)
     found = largest_batch(nn.Linear(1, 1), (1,), budget_bytes=largest)
     assert found.batch_size == min(largest, 4096)
     sizes = [trial.size for trial in found.trials]
@@ -299,48 +242,34 @@ def test_the_search_finds_what_trying_every_size_would(largest, predict):
     assert all(trial.fits == (trial.size <= largest) for trial in found.trials)
 
 
-def test_running_out_of_memory_is_survived_and_what_was_held_is_freed(predict):
+def test_running_out_of_memory_is_survived_and_what_was_held_is_freed(monkeypatch):
     held = []
 
-    class Block:
-        pass
-
-    def run_out(size):
+    def run_out(*_, batch_size):
         assert [one() for one in held] == [None] * len(held)
-        circle = [Block()]
-        circle.append(circle)
-        held.append(weakref.ref(circle[0]))
-        if size > 5:
+        circle = nn.Identity()
+        circle.itself = [circle]
+        held.append(weakref.ref(circle))
+        if batch_size > 5:
             msg = "CUDA out of memory. Tried to allocate 2.00 GiB"
             raise torch.OutOfMemoryError(msg)
-        circle.clear()
+        circle.itself.clear()
         return 0
 
-    predict(run_out)
+    monkeypatch.setattr(memory, "measure_saved_bytes", run_out)
     assert largest_batch(nn.Linear(1, 1), (1,), budget_bytes=1).batch_size == 5
 
 
 def test_a_step_on_a_gpu_leaves_the_model_as_it_was(gpu):
     model = cnn().eval()
     before = [value.clone() for value in model.state_dict().values()]
-    gpu.set(70)
+    gpu(70)
     images, device, random = (4, 3, 32, 32), torch.device("cpu"), torch.get_rng_state()
     assert memory._measure_step(model, images, device) == 70
     assert torch.equal(random, torch.get_rng_state())
     assert all(map(torch.equal, before, model.state_dict().values()))
     assert not model.training
     assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_the_largest_batch_is_the_last_within_the_budget():
-    model, budget = cnn().eval(), 3 * MIB
-    found = largest_batch(model, (3, 32, 32), budget_bytes=budget)
-    fits, more = (
-        measure_saved_bytes(model, (3, 32, 32), batch_size=found.batch_size + extra)
-        for extra in (0, 1)
-    )
-    assert fits <= budget < more
-    assert not model.training
 
 
 @pytest.mark.parametrize(
