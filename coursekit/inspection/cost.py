@@ -64,14 +64,15 @@ class ModelSummary:
         total |= self.table.sum(numeric_only=True).to_dict()
         rows = [*self.table.to_dict("records"), total]
         shown = pd.DataFrame(rows, dtype=object).map(_text)
-        depths = shown["name"].str.count(r"\.") + ~shown["name"].isin(["(model)", "total"])
-        shown["name"] = [
-            f'<div style="text-align:left;padding-left:{depth}em">{name}</div>'
-            for name, depth in zip(shown["name"], depths, strict=True)
-        ]
+        shown["name"] = shown["name"].map(_indent)
         shown.iloc[-1] = "<b>" + shown.iloc[-1] + "</b>"
         shown.columns = [name.replace("_", " ") for name in shown]
         return shown.to_html(index=False, escape=False, border=0)
+
+
+def _indent(name: str) -> str:
+    depth = 0 if name in ("(model)", "total") else name.count(".") + 1
+    return f'<div style="text-align:left;padding-left:{depth}em">{name}</div>'
 
 
 def _text(value: Any) -> str:
@@ -79,7 +80,8 @@ def _text(value: Any) -> str:
         return " x ".join(map(str, value))
     if isinstance(value, int):
         return f"{value:,}" if value else "-"
-    return "" if value is None else escape(str(value))
+    is_missing = value is None or value != value  # in a column of text pandas makes it NaN
+    return "" if is_missing else escape(str(value))
 
 
 def summarize(

@@ -6,11 +6,12 @@ import math
 import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
 
 import pandas as pd
 import psutil
@@ -225,9 +226,9 @@ class _SavedBytes:
 
     def __init__(self) -> None:
         self._n_bytes, self._peak = 0, 0
-        self._n_uses: Counter[tuple[int, int]] = Counter()  # of blocks: address, bytes
+        self._blocks: WeakValueDictionary[int, _Block] = WeakValueDictionary()
         # Who frees a tensor may be in any thread, even inside the lock: it only notes that.
-        self._freed: deque[tuple[int, int]] = deque()
+        self._freed: deque[int] = deque()
         self._lock = threading.Lock()
 
     def read(self) -> tuple[int, int]:
@@ -237,50 +238,48 @@ class _SavedBytes:
             peak, self._peak = self._peak, self._n_bytes
             return self._n_bytes, peak
 
-    def pack(self, tensor: Tensor) -> "_Saved":
-        if any(isinstance(one, nn.Parameter) for one in (tensor, tensor._base)):
-            return _Saved(tensor, None, self._freed)
-        memory = tensor.untyped_storage()
-        block = (memory._cdata, memory.nbytes())
-        with self._lock:
-            self._settle()
-            self._n_uses[block] += 1
-            if self._n_uses[block] == 1:
-                self._n_bytes += block[1]
-                self._peak = max(self._peak, self._n_bytes)
-        return _Saved(tensor, block, self._freed)
+    def pack(self, tensor: Tensor) -> "tuple[Tensor, int, _Block | None]":
+        """Return what stands in the graph for the tensor, and holds its block while it does."""
+        block = None
+        if not any(isinstance(one, nn.Parameter) for one in (tensor, tensor._base)):
+            memory = tensor.untyped_storage()
+            with self._lock:
+                self._settle()
+                block = self._blocks.get(memory._cdata)
+                if block is None:
+                    block = _Block(memory.nbytes(), self._freed)
+                    self._blocks[memory._cdata] = block
+                    self._n_bytes += block.n_bytes
+                    self._peak = max(self._peak, self._n_bytes)
+        # Without its history: an output saved with it would keep its own graph alive.
+        return tensor.detach(), tensor._version, block
 
     def _settle(self) -> None:
         while self._freed:
-            block = self._freed.popleft()
-            self._n_uses[block] -= 1
-            if not self._n_uses[block]:
-                del self._n_uses[block]
-                self._n_bytes -= block[1]
+            self._n_bytes -= self._freed.popleft()
 
 
-class _Saved:
-    """Stands in the graph for a saved tensor, and notes when it is freed."""
+@dataclass(eq=False)
+class _Block:
+    """Memory that is saved as long as this is held; its end is noted."""
 
-    def __init__(self, tensor: Tensor, block: tuple[int, int] | None, freed: deque) -> None:
-        # Without its history: an output saved with it would keep its own graph alive.
-        self.tensor, self.version = tensor.detach(), tensor._version
-        self._block, self._freed = block, freed
+    n_bytes: int
+    freed: deque[int]
 
     def __del__(self) -> None:
-        if self._block is not None:
-            self._freed.append(self._block)
+        self.freed.append(self.n_bytes)
 
 
-def _unpack(saved: _Saved) -> Tensor:
+def _unpack(saved: tuple[Tensor, int, _Block | None]) -> Tensor:
     """Return the tensor; torch looks for changes in place only where there are no hooks."""
-    if saved.tensor._version != saved.version:
+    tensor, version, _ = saved
+    if tensor._version != version:
         msg = (
-            f"A tensor of shape {tuple(saved.tensor.shape)} that is needed for the gradient has "
-            "been modified by an inplace operation since it was saved."
+            f"A tensor of shape {tuple(tensor.shape)} that is needed for the gradient has been "
+            "modified by an inplace operation since it was saved."
         )
         raise RuntimeError(msg)
-    return saved.tensor
+    return tensor
 
 
 # -- of a batch --------------------------------------------------------------------------------

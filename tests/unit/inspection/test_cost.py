@@ -227,6 +227,8 @@ def test_text_and_page_tell_the_totals(alexnet):
     for words in ('2em">features.0<', "1 x 64 x 55 x 55", "61,100,840", "51 x 51"):
         assert words in page
     assert page.count("<tr") == len(alexnet.table) + 2
+    part = summarize(nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 3)), (3,))
+    assert "nan" not in part._repr_html_()  # where a field is not known
 
 
 # -- left as it was, and misuse ----------------------------------------------------------------
