@@ -363,13 +363,7 @@ def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 _AXES_WIDTH = 7.0  # inches, about: the rest of a page is numbers and names
 _ROOM = (-0.08, 1.2)  # where names may stand, in widths of the axes
-_MEMORY_COLORS = {
-    "resident_bytes": COLORS["blue"],
-    "saved_bytes": COLORS["vermilion"],
-    "allocated_bytes": COLORS["purple"],
-    "reserved_bytes": COLORS["orange"],
-    "driver_bytes": COLORS["green"],
-}
+_MEMORY_COLORS = ("blue", "vermilion", "purple", "orange", "green")
 
 
 @style()
@@ -392,9 +386,10 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
     spans = [one for one in timeline.spans if one.kind != "whole"]
     names = _place_spans(spans, end)
     n_rows = max((1 + row for *_, row in names), default=0)
-    of_gpu = [key for key in labels if key not in ("resident_bytes", "saved_bytes")]
+    resident, saved, *of_gpu = labels
     missing = [labels[key] for key in of_gpu if key not in samples[0]]
-    panels = [["resident_bytes"], ["saved_bytes"], *([] if missing else [of_gpu])]
+    panels = [[resident], [saved], *([] if missing else [of_gpu])]
+    colors = {k: COLORS[c] for k, c in zip(labels, _MEMORY_COLORS, strict=True)}
     heights = [max(0.05, 1.25 * n_rows * text_height(_SIZE)), *[1.5] * len(panels)]
     figure = Figure(height=sum(heights) + 1.1, title=title)
     strip, *rows = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True)
@@ -407,22 +402,20 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
         strip.text(middle, row + 0.5, text, **look)
     for axes, panel in zip(rows, panels, strict=True):
         for place, span in enumerate(spans):
-            gray = ("#EDEDED", "#F7F7F7")[place % 2]
-            if span.kind == "phase":
-                axes.axvspan(
-                    span.begin, min(span.end, end), color=gray, linewidth=0, zorder=0
-                )
-            else:
+            if span.kind == "mark":
                 axes.axvline(span.begin, color="#777777", linestyle=":", linewidth=1)
+                continue
+            look = {"color": ("#EDEDED", "#F7F7F7")[place % 2], "linewidth": 0, "zorder": 0}
+            axes.axvspan(span.begin, min(span.end, end), **look)
         for key in panel:
             # A sample knows the most that was saved since the one before.
-            parts = [f"{key}_peak", key] if key == "saved_bytes" else [key]
+            parts = [f"{key}_peak", key] if key == saved else [key]
             values = [sample[part] / 2**20 for sample in samples for part in parts]
-            look = {"color": _MEMORY_COLORS[key], "linewidth": 1.5, "label": labels[key]}
+            look = {"color": colors[key], "linewidth": 1.5, "label": labels[key]}
             axes.plot(np.repeat(seconds, len(parts)), values, **look)
         axes.set_ylabel("MiB")
         axes.margins(y=0.1)
-        if panel != ["resident_bytes"]:
+        if panel != [resident]:
             axes.set_ylim(bottom=0)
         set_log(axes, "")
         name_curves(axes, height=1.3)

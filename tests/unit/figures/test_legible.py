@@ -21,10 +21,11 @@ IMAGES = Record(images=np.zeros((10, 8, 8)), names=CLASSES)
 
 def timeline(*, has_gpu=True):
     """A timeline with long names at all its edges."""
+    gpu = ("allocated", "reserved", "driver")
     samples = [
         {"seconds": i / 10, "resident_bytes": (900 + 5 * i) * 2**20}
         | {"saved_bytes": abs(math.sin(i)) * 50 * 2**20, "saved_bytes_peak": 60 * 2**20}
-        | ({"allocated_bytes": i * 2**20, "driver_bytes": i * 2**24} if has_gpu else {})
+        | ({f"{key}_bytes": i * 2**n for n, key in enumerate(gpu, 20)} if has_gpu else {})
         for i in range(30)
     ]
     spans = [("whole", "whole", 0.0, math.inf), ("phase", "open", 2.8, math.inf)]
@@ -34,7 +35,7 @@ def timeline(*, has_gpu=True):
     ]
     spans += [("mark", f"a mark at the very end {i}", 2.9, 2.9) for i in range(9)]
     labels = {"resident_bytes": "resident", "saved_bytes": "saved for backward"}
-    labels |= {"allocated_bytes": "GPU allocated", "driver_bytes": "GPU driver"}
+    labels |= {f"{key}_bytes": f"GPU {key}" for key in gpu}
     keys = ("kind", "name", "begin", "end")
     records = [Record(**dict(zip(keys, span, strict=True))) for span in spans]
     return Record(samples=samples, spans=records, labels=labels)
@@ -241,7 +242,7 @@ def test_each_kind_of_memory_has_a_panel_with_phases_and_marks():
     names, process, autograd, gpu = figure.axes
     assert process.lines[-1].get_ydata()[[0, -1]].tolist() == [900, 1045]
     assert max(autograd.lines[-1].get_ydata()) == 60  # between the samples
-    assert [line.get_label() for line in gpu.lines[-2:]] == ["GPU allocated", "GPU driver"]
+    assert [line.get_label() for line in gpu.lines[-2:]] == ["GPU reserved", "GPU driver"]
     spans = [
         patch.get_path().transformed(patch.get_patch_transform()).get_extents()
         for patch in process.patches
@@ -251,4 +252,4 @@ def test_each_kind_of_memory_has_a_panel_with_phases_and_marks():
     assert list(process.lines[0].get_xdata()) == [2.9, 2.9]
     assert len(names.texts) == 17
     *_, last = figures.plot_memory(timeline(has_gpu=False), title="t").axes
-    assert "not measured (no CUDA device): GPU allocated, GPU driver" in last.get_xlabel()
+    assert "not measured (no CUDA device): GPU allocated, GPU reserved" in last.get_xlabel()
