@@ -12,64 +12,32 @@ from coursekit.errors import SettingsError
 from coursekit.inspection import record_activations, record_gradients
 
 
-@pytest.fixture(scope="module", params=["resnet18", "googlenet"])
-def network(request):
-    torch.manual_seed(0)
-    settings = {"init_weights": False} if request.param == "googlenet" else {}
-    return getattr(torchvision.models, request.param)(weights=None, **settings).eval()
-
-
-@pytest.fixture
-def images():
-    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-
-
-def without_in_place(model):
-    model = deepcopy(model)
-    for module in model.modules():
-        if hasattr(module, "inplace"):
-            module.inplace = False
-    return model
-
-
-def copied_at_each_call(model, images):
-    """The slow truth: one clone a call, on a model whose in-place flags are off."""
-    model, values = without_in_place(model), []
-    for module in model.modules():
-        if not list(module.children()):
-            module.register_forward_hook(lambda m, i, o: values.append(o.detach().clone()))
-    model(images)
-    return values
-
-
-def test_activations_equal_one_clone_a_call(network, images):
-    truth = copied_at_each_call(network, images)
-    with torch.no_grad(), record_activations(network) as recorded:
-        network(images)
-    assert len(recorded) == len(truth)
-    assert all(torch.equal(*pair) for pair in zip(recorded.values(), truth, strict=True))
-
-
-def test_gradients_equal_those_of_a_model_without_in_place_layers(
-    network, images, monkeypatch
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
+def test_values_and_gradients_are_those_of_a_model_without_in_place_layers(
+    name, monkeypatch
 ):
-    with record_gradients(network) as recorded:
+    torch.manual_seed(0)
+    settings = {"init_weights": False} if name == "googlenet" else {}
+    network = torchvision.models.get_model(name, weights=None, **settings).eval()
+    plain, images, outputs = deepcopy(network), torch.randn(2, 3, 64, 64), []
+    with record_activations(network) as values, record_gradients(network) as gradients:
         network(images).square().sum().backward()
-
-    plain, outputs = without_in_place(network), []
-    monkeypatch.setattr(F, "relu", lambda values, inplace=False: torch.relu(values))
 
     def keep(module, inputs, output):
         output.retain_grad()
-        outputs.append(output)
+        outputs.append((output, output.detach().clone()))
 
+    monkeypatch.setattr(F, "relu", lambda values, inplace=False: torch.relu(values))
     for module in plain.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
         if not list(module.children()):
             module.register_forward_hook(keep)
     plain(images).square().sum().backward()
-    # ... and they stand in the order of the forward pass.
-    for (name, gradient), output in zip(recorded.items(), outputs, strict=True):
-        assert torch.equal(gradient, output.grad), name
+    assert list(values) == list(gradients)  # in the order of the forward pass
+    for (name, value), (output, expected) in zip(values.items(), outputs, strict=True):
+        assert torch.equal(value, expected), name
+        assert torch.equal(gradients[name], output.grad), name
 
 
 class Twice(nn.Module):
