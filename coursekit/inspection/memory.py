@@ -197,22 +197,19 @@ class MemoryTimeline:
             msg = "This measurement is over: set marks and phases inside its block."
             raise SettingsError(msg)
         with self._lock:  # of two threads, in order of time
-            saved, saved_peak = self._read_saved()
-            sample = {
-                "seconds": time.perf_counter() - self._began,
-                "resident_bytes": self._process.memory_info().rss,
-                "saved_bytes": saved,
-                "saved_bytes_peak": saved_peak,
-            }
-            if self._device is not None:
+            sample = {}
+            if self._device is not None:  # first, because its first use takes memory
+                free, total = torch.cuda.mem_get_info(self._device)
+                sample["driver_bytes"] = total - free
                 stats = torch.cuda.memory_stats(self._device)
                 for key in ("allocated_bytes", "reserved_bytes"):
                     sample[key] = stats.get(f"{key}.all.current", 0)  # empty at first
                     sample[f"{key}_peak"] = stats.get(f"{key}.all.peak", 0)
-                free, total = torch.cuda.mem_get_info(self._device)
-                sample["driver_bytes"] = total - free
                 if is_boundary:
                     torch.cuda.reset_peak_memory_stats(self._device)
+            sample["saved_bytes"], sample["saved_bytes_peak"] = self._read_saved()
+            sample["resident_bytes"] = self._process.memory_info().rss
+            sample["seconds"] = time.perf_counter() - self._began
             self.samples.append(sample)
             return sample
 
