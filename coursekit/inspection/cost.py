@@ -95,9 +95,7 @@ def summarize(
         It is copied without its weights and never run, so it may lie on the meta device. Its
         mode counts: batch normalization and dropout save other bytes in training.
     input_size : (channels, height, width)
-        Without the batch.
-    batch_size : int, default=1
-        Multiply-adds and saved bytes are those of the batch.
+        Without the batch; multiply-adds and saved bytes are those of the batch.
 
     Examples
     --------
@@ -118,13 +116,7 @@ def measure_saved_bytes(
 ) -> int:
     """Return the bytes that autograd saves for the backward pass of a batch in training.
 
-    Parameters
-    ----------
-    model : nn.Module
-        It is copied without its weights and never run.
-    shape : (channels, height, width)
-        Of one image.
-    batch_size : int, default=1
+    As for `summarize`, `shape` is without the batch, and the model is not run.
 
     Examples
     --------
@@ -200,7 +192,7 @@ class _Calls:
         # Blocks of memory are kept: the address of a freed one would soon be another's.
         own = (*model.parameters(), *model.buffers())
         self._blocks = {one.untyped_storage()._cdata: one.untyped_storage() for one in own}
-        _note_field(inputs, ONE_PIXEL)
+        inputs._field = (inputs._version, ONE_PIXEL)
         self._modules = {name or "(model)": one for name, one in model.named_modules()}
         for name, module in self._modules.items():
             module.register_forward_pre_hook(partial(self._enter, name))
@@ -242,7 +234,7 @@ class _Calls:
         if not isinstance(output, Tensor):
             return
         if field is not None and (after := field.after(module, shape)):
-            _note_field(output, after)
+            output._field = (output._version, after)
         field = _field_of(output)
         if field is not None and field.size is None:
             row["receptive_field"] = "whole image"
@@ -265,10 +257,6 @@ class _Calls:
             "stride": None,
             "padding": None,
         }
-
-
-def _note_field(tensor: Tensor, field: ReceptiveField) -> None:
-    tensor._field = (tensor._version, field)
 
 
 def _field_of(tensor: Any) -> ReceptiveField | None:

@@ -136,16 +136,8 @@ class MemoryTimeline:
     def peaks(self, phase: str | None = None) -> dict[str, int | None]:
         """Return the most of everything, in bytes: of all the time, or of a phase.
 
-        Parameters
-        ----------
-        phase : str, optional
-            All phases of this name together.
-
-        Returns
-        -------
-        dict
-            ``resident_bytes``, ``saved_bytes``, ``allocated_bytes``, ``reserved_bytes`` and
-            ``driver_bytes``. None is what was not measured.
+        Keys are those of `labels`; None is what was not measured. Phases of one name are taken
+        together.
         """
         phases = self._phases()
         if phase is not None and phase not in phases:
