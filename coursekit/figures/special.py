@@ -322,14 +322,7 @@ def plot_bubbles(
 
 _AXES_WIDTH = 7.0  # inches, about: the rest of a page is numbers and names
 _ROOM = (-0.08, 1.2)  # where names may stand, in widths of the axes
-_MOST_ROWS = 8  # of names over the panels
-_MEMORY_COLORS = {
-    "resident": PALETTE["blue"],
-    "saved for backward": PALETTE["vermilion"],
-    "allocated": PALETTE["purple"],
-    "reserved": PALETTE["orange"],
-    "driver": PALETTE["green"],
-}
+_MEMORY_COLORS = ("blue", "vermilion", "purple", "orange", "green")
 
 
 @style()
@@ -337,107 +330,71 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
     """Return a figure of memory over time: one panel a kind, phases shaded, marks dotted.
 
     A first row holds names, then there is a panel for the process, one for what is saved for
-    the backward pass, and one for each GPU. What was not measured is said below.
+    the backward pass, and one for the GPU. What was not measured is said below.
 
     Parameters
     ----------
     timeline : MemoryTimeline
-        What ``track_memory`` measured: its ``samples``, ``phases``, ``marks`` and
-        ``quantities``.
+        What ``track_memory`` measured: its ``samples``, ``spans`` and ``labels``.
     title : str
         Says what to see.
     """
-    if not timeline.samples:
-        msg = "timeline must hold at least one sample, got none. Plot it after its block."
-        raise ShapeError(msg)
-    panels = _read_panels(timeline)
-    end = timeline.samples[-1].seconds or 1.0
-    phases = [(p.name, p.begin, end if p.end is None else p.end) for p in timeline.phases]
-    wanted = [(name, (first + last) / 2) for name, first, last in phases]
-    wanted += [(mark.name, mark.seconds) for mark in timeline.marks]
-    names = _place_moments(wanted, end)
-    n_rows = 1 + max((row for *_, row in names), default=-1)
-    strip = max(0.05, 1.25 * n_rows * text_height(_SIZE))
-    height = min(1.5, 7.5 / len(panels))  # inches of a panel, and of all
-    heights = [strip, *[height] * len(panels)]
+    samples, labels = timeline.samples, timeline.labels
+    seconds = [sample["seconds"] for sample in samples]
+    end = seconds[-1]
+    spans = [one for one in timeline.spans if one.kind != "whole"]
+    names = _place_spans(spans, end)
+    n_rows = max((1 + row for *_, row in names), default=0)
+    resident, saved, *of_gpu = labels
+    missing = [labels[key] for key in of_gpu if key not in samples[0]]
+    panels = [[resident], [saved], *([] if missing else [of_gpu])]
+    colors = {k: PALETTE[c] for k, c in zip(labels, _MEMORY_COLORS, strict=True)}
+    heights = [max(0.05, 1.25 * n_rows * text_height(_SIZE)), *[1.5] * len(panels)]
     figure = Figure(height=sum(heights) + 1.1, title=title)
-    rows = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True)
-    _draw_strip(rows[0], names, n_rows)
-    for axes, curves in zip(rows[1:], panels, strict=True):
-        for place, (_, first, last) in enumerate(phases):
-            gray = ("#EDEDED", "#F7F7F7")[place % 2]
-            axes.axvspan(first, last, color=gray, linewidth=0, zorder=0)
-        for mark in timeline.marks:
-            axes.axvline(mark.seconds, color="#777777", linestyle=":", linewidth=1)
-        for label, curve in curves.items():
-            kind = label.removeprefix("GPU ")
-            kind = kind if kind in _MEMORY_COLORS else kind.split(" ")[0]
-            axes.plot(*curve, label=label, color=_MEMORY_COLORS.get(kind), linewidth=1.5)
+    strip, *rows = figure.subplots(len(heights), 1, height_ratios=heights, sharex=True)
+    strip.set(ylim=(0, max(n_rows, 1)))
+    strip.axis("off")
+    look = {"ha": "center", "va": "center", "fontsize": _SIZE}
+    look |= {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.8}}
+    for text, at, middle, row in names:
+        strip.plot([at] * 2, [0, row + 0.3], color="#BBBBBB", linewidth=0.8)
+        strip.text(middle, row + 0.5, text, **look)
+    for axes, panel in zip(rows, panels, strict=True):
+        for place, span in enumerate(spans):
+            if span.kind == "mark":
+                axes.axvline(span.begin, color="#777777", linestyle=":", linewidth=1)
+                continue
+            look = {"color": ("#EDEDED", "#F7F7F7")[place % 2], "linewidth": 0, "zorder": 0}
+            axes.axvspan(span.begin, min(span.end, end), **look)
+        for key in panel:
+            # A sample knows the most that was saved since the one before.
+            parts = [f"{key}_peak", key] if key == saved else [key]
+            values = [sample[part] / 2**20 for sample in samples for part in parts]
+            look = {"color": colors[key], "linewidth": 1.5, "label": labels[key]}
+            axes.plot(np.repeat(seconds, len(parts)), values, **look)
         axes.set_ylabel("MiB")
         axes.margins(y=0.1)
-        if "resident" not in curves:
+        if panel != [resident]:
             axes.set_ylim(bottom=0)
         set_log(axes, "")
-        name_curves(axes, height=height - 0.2)
-    rows[-1].set_xlim(0, end)
-    rows[-1].xaxis.set_major_formatter("{x:g}")
-    notes = _notes(timeline, len(wanted) - len(names))
-    rows[-1].set_xlabel("\n".join(["time (s)", *notes]))
+        name_curves(axes, height=1.3)
+    axes.set_xlim(0, end)
+    axes.xaxis.set_major_formatter("{x:g}")
+    note = f"\nnot measured (no CUDA device): {', '.join(missing)}" if missing else ""
+    axes.set_xlabel(f"time (s){note}")
     return figure
 
 
-def _read_panels(timeline: Any) -> list[dict[str, tuple]]:
-    """Return the curves of each panel, without what was not measured."""
-    groups: dict[str, dict[str, tuple]] = {}
-    for one in timeline.quantities:
-        values = [one.read(sample) for sample in timeline.samples]
-        if one.why_not is not None or None in values:
-            continue
-        seconds = np.array([sample.seconds for sample in timeline.samples])
-        heights = np.array(values, dtype=float)
-        # A sample knows the most since the one before.
-        if one.label == "saved for backward":
-            peaks = [one.read_peak(sample) for sample in timeline.samples]
-            seconds = seconds.repeat(2)
-            heights = np.stack([np.array(peaks, dtype=float), heights], axis=1).ravel()
-        device = one.label.rpartition(" ")[2] if "cuda" in one.label else ""
-        group = f"GPU {device}" if one.label.startswith("GPU") else one.label
-        groups.setdefault(group, {})[one.label] = (seconds, heights / 2**20)
-    return list(groups.values())
-
-
-def _draw_strip(axes: Axes, names: Sequence[tuple], n_rows: int) -> None:
-    """Write the names over the panels, each on a line that leads down to its moment."""
-    axes.set(ylim=(0, max(n_rows, 1)))
-    axes.axis("off")
-    for _, at, _, row in names:
-        axes.plot([at] * 2, [0, row + 0.3], color="#BBBBBB", linewidth=0.8)
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-    look = {"ha": "center", "va": "center", "fontsize": _SIZE, "bbox": box}
-    for text, _, middle, row in names:
-        axes.text(middle, row + 0.5, text, **look)
-
-
-def _place_moments(
-    wanted: Sequence[tuple[str, float]], end: float
-) -> list[tuple[str, float, float, int]]:
-    """Return (name, moment, where its middle is, row) for names that find a place."""
-    ends = [_ROOM[0]] * _MOST_ROWS  # of what is written in each row
+def _place_spans(spans: Sequence[Any], end: float) -> list[tuple[str, float, float, int]]:
+    """Return each name, its moment, where its middle is, and the first row with room for it."""
+    wanted = [((one.begin + min(one.end, end)) / 2, one.name) for one in spans]
+    ends: list[float] = []  # of what is written in each row
     names = []
-    for text, at in sorted(wanted, key=lambda one: one[1]):
+    for at, text in sorted(wanted):
         half = text_width(text, size=_SIZE) / 2 / _AXES_WIDTH + 0.007
         middle = min(max(at / end, _ROOM[0] + half), _ROOM[1] - half)
-        free = (row for row, taken in enumerate(ends) if taken <= middle - half + 1e-9)
-        if (row := next(free, None)) is not None:
-            ends[row] = middle + half
-            names.append((text, at, middle * end, row))
+        free = [row for row, taken in enumerate(ends) if taken <= middle - half + 1e-9]
+        row = free[0] if free else len(ends)
+        ends[row : row + 1] = [middle + half]
+        names.append((text, at, middle * end, row))
     return names
-
-
-def _notes(timeline: Any, n_hidden: int) -> list[str]:
-    missing: dict[str, list[str]] = {}
-    for one in timeline.quantities:
-        if one.why_not is not None:
-            missing.setdefault(one.why_not, []).append(one.label)
-    notes = [f"not measured ({why}): {', '.join(what)}" for why, what in missing.items()]
-    return notes + ([f"{n_hidden} more names found no room"] if n_hidden else [])

@@ -3,7 +3,7 @@
 import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -17,7 +17,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from coursekit.errors import ShapeError
-from coursekit.inspection.receptive import ReceptiveField, one_pixel
+from coursekit.inspection.receptive import ONE_PIXEL, ReceptiveField
 
 __all__ = ["count_parameters", "measure_saved_bytes", "summarize"]
 
@@ -35,7 +35,7 @@ def count_parameters(model: nn.Module) -> int:
 
 @dataclass(frozen=True, eq=False)
 class ModelSummary:
-    """What a model costs on one input.
+    """What a model costs on one input: sums of the table's columns, and the table.
 
     Multiply-adds are those of convolutions, matrix products and attention: sums, activations,
     pooling and normalization count as nothing, as is usual. Saved bytes are what autograd keeps
@@ -43,14 +43,15 @@ class ModelSummary:
     """
 
     model_name: str
-    n_parameters: int
-    n_trainable: int
-    multiply_adds: int
-    saved_bytes: int
     table: pd.DataFrame
-    """One row a call of a module, in the order in which they begin; last, what was not called
-    (call 0). Costs are those of the row without the modules that it calls, so that columns add
-    up to the totals. The receptive field is known up to where branches join, else None."""
+    """One row a call of a module, in the order in which they begin; last, what was not called.
+    Costs are those of the row without the modules that it calls. The receptive field is known
+    up to where branches join, else None."""
+
+    n_parameters = property(lambda self: int(self.table["parameters"].sum()))
+    n_trainable = property(lambda self: int(self.table["trainable"].sum()))
+    multiply_adds = property(lambda self: int(self.table["multiply_adds"].sum()))
+    saved_bytes = property(lambda self: int(self.table["saved_bytes"].sum()))
 
     def __repr__(self) -> str:
         return (
@@ -59,30 +60,28 @@ class ModelSummary:
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{title}</th>" for title in _HTML_COLUMNS.values())
-        rows = "".join(_html_row(row) for row in self.table.to_dict("records"))
-        total = [f"<b>{escape(self.model_name)}, total</b>", "", ""]
-        total += [f"<b>{getattr(self, name):,}</b>" for name in _TOTALS]
-        last = "".join(f"<td>{cell}</td>" for cell in [*total, "", "", ""])
-        return (
-            "<table><thead><tr>"
-            f"{head}</tr></thead><tbody>{rows}<tr>{last}</tr></tbody></table>"
-        )
+        total = dict.fromkeys(self.table, "") | {"name": "total", "type": self.model_name}
+        total |= self.table.sum(numeric_only=True).to_dict()
+        rows = [*self.table.to_dict("records"), total]
+        shown = pd.DataFrame(rows, dtype=object).map(_text)
+        shown["name"] = shown["name"].map(_indent)
+        shown.iloc[-1] = "<b>" + shown.iloc[-1] + "</b>"
+        shown.columns = [name.replace("_", " ") for name in shown]
+        return shown.to_html(index=False, escape=False, border=0)
 
 
-_TOTALS = ("n_parameters", "n_trainable", "multiply_adds", "saved_bytes")
-_HTML_COLUMNS = {
-    "name": "module",
-    "type": "type",
-    "output_shape": "output shape",
-    "parameters": "parameters",
-    "trainable": "trainable",
-    "multiply_adds": "multiply-adds",
-    "saved_bytes": "saved bytes",
-    "receptive_field": "receptive field",
-    "stride": "stride",
-    "padding": "padding",
-}
+def _indent(name: str) -> str:
+    depth = 0 if name in ("(model)", "total") else name.count(".") + 1
+    return f'<div style="text-align:left;padding-left:{depth}em">{name}</div>'
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " x ".join(map(str, value))
+    if isinstance(value, int):
+        return f"{value:,}" if value else "-"
+    is_missing = value is None or value != value  # in a column of text pandas makes it NaN
+    return "" if is_missing else escape(str(value))
 
 
 def summarize(
@@ -96,14 +95,7 @@ def summarize(
         It is copied without its weights and never run, so it may lie on the meta device. Its
         mode counts: batch normalization and dropout save other bytes in training.
     input_size : (channels, height, width)
-        Without the batch.
-    batch_size : int, default=1
-        Multiply-adds and saved bytes are those of the batch.
-
-    Raises
-    ------
-    ShapeError
-        If the model cannot read an input of this shape.
+        Without the batch; multiply-adds and saved bytes are those of the batch.
 
     Examples
     --------
@@ -116,16 +108,7 @@ def summarize(
     # which torch's counter does not know; on the meta device they are products of matrices.
     for row, counted in zip(rows, _run(model, shape, on_meta=True), strict=True):
         row["multiply_adds"] = counted["multiply_adds"]
-    table = pd.DataFrame(rows).astype({"output_shape": object})
-    parameters = list(model.parameters())
-    return ModelSummary(
-        model_name=type(model).__name__,
-        n_parameters=count_parameters(model),
-        n_trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        multiply_adds=int(table["multiply_adds"].sum()),
-        saved_bytes=int(table["saved_bytes"].sum()),
-        table=table,
-    )
+    return ModelSummary(type(model).__name__, pd.DataFrame(rows))
 
 
 def measure_saved_bytes(
@@ -133,13 +116,7 @@ def measure_saved_bytes(
 ) -> int:
     """Return the bytes that autograd saves for the backward pass of a batch in training.
 
-    Parameters
-    ----------
-    model : nn.Module
-        It is copied without its weights and never run.
-    shape : (channels, height, width)
-        Of one image.
-    batch_size : int, default=1
+    As for `summarize`, `shape` is without the batch, and the model is not run.
 
     Examples
     --------
@@ -155,35 +132,33 @@ def _run(
 ) -> list[dict[str, Any]]:
     """Run a copy of `model` on tensors without memory; return one row a call of a module."""
     own = [*model.parameters(), *model.buffers()]
-    device = own[0].device if own else torch.device("cpu")
-    if on_meta or device.type == "meta":
-        device = torch.device("meta" if on_meta else "cpu")
+    device = next((t.device for t in own if not t.is_meta), torch.device("cpu"))
+    device = torch.device("meta") if on_meta else device
     dtype = next((p.dtype for p in own if p.is_floating_point()), torch.float32)
+    # Shapes on a device where it can be: what is saved depends on the device's kernels.
+    mode = nullcontext() if on_meta else FakeTensorMode(allow_non_fake_inputs=True)
     counter = FlopCounterMode(display=False)
-    with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.random.fork_rng(devices=[]))
-        if not on_meta:  # shapes on a device: what is saved depends on its kernels
-            stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+    with torch.inference_mode(False), torch.enable_grad(), mode:
         twin = _copy_without_values(model, device)
-        twin.train(train or twin.training)
+        if train:
+            twin.train()
         inputs = torch.zeros(tuple(shape), dtype=dtype, device=device)
         calls = _Calls(twin, inputs, counter.get_total_flops)
         # What `save` returns is never asked for: there is no backward pass.
-        stack.enter_context(saved_tensors_hooks(calls.save, lambda nothing: nothing))
-        if on_meta:
-            stack.enter_context(counter)
+        saving = saved_tensors_hooks(calls.save, lambda nothing: nothing)
         try:
-            twin(inputs)
+            with saving, counter if on_meta else nullcontext():
+                twin(inputs)
         except (RuntimeError, ValueError, IndexError) as error:
+            row = calls.running[-1][0]
             msg = (
-                f"{calls.place()} fails on an input of shape {tuple(shape)}: {error}. "
-                "input_size is without the batch; batch normalization in train mode needs "
-                "batch_size=2 where maps are 1 x 1, or model.eval()."
+                f"The module {row['name']!r} ({row['type']}) fails on an input of shape "
+                f"{tuple(shape)}: {error}. input_size is without the batch; batch "
+                "normalization in train mode needs batch_size=2 where maps are 1 x 1, or "
+                "model.eval()."
             )
             raise ShapeError(msg) from error
-    return calls.rows + calls.not_called(twin)
+    return calls.rows + calls.not_called()
 
 
 def _copy_without_values(model: nn.Module, device: torch.device) -> nn.Module:
@@ -191,10 +166,8 @@ def _copy_without_values(model: nn.Module, device: torch.device) -> nn.Module:
     memo: dict[int, Any] = {}  # what deepcopy takes for a copy of each tensor
     held = [value for module in model.modules() for value in vars(module).values()]
     for tensor in (*model.parameters(), *model.buffers(), *held):
-        if isinstance(tensor, Tensor) and id(tensor) not in memo:
-            twin = torch.empty_strided(
-                tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device
-            )
+        if isinstance(tensor, Tensor):
+            twin = torch.empty_like(tensor, device=device, requires_grad=False)
             if isinstance(tensor, nn.Parameter):
                 twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
             memo[id(tensor)] = twin
@@ -211,82 +184,70 @@ class _Calls:
         self, model: nn.Module, inputs: Tensor, count_flops: Callable[[], int]
     ) -> None:
         self.rows: list[dict[str, Any]] = []
-        self._open: list[dict[str, Any]] = []
-        self._given: list[tuple[ReceptiveField | None, Sequence[int]]] = []
-        self._count_flops, self._n_flops = count_flops, 0
+        # Of each call that runs: its row, its input's field and shape, and flops before it.
+        self.running: list[tuple[dict[str, Any], ReceptiveField | None, Any, int]] = []
+        self._count_flops = count_flops
         self._n_calls: Counter[str] = Counter()
-        self._counted: set[int] = set()
+        self._counted: set[nn.Parameter] = set()
         # Blocks of memory are kept: the address of a freed one would soon be another's.
         own = (*model.parameters(), *model.buffers())
         self._blocks = {one.untyped_storage()._cdata: one.untyped_storage() for one in own}
-        self._fields: dict[int, tuple[Tensor, int, ReceptiveField]] = {}
-        self._note_field(inputs, one_pixel(model))
-        for name, module in model.named_modules():
+        inputs._field = (inputs._version, ONE_PIXEL)
+        self._modules = {name or "(model)": one for name, one in model.named_modules()}
+        for name, module in self._modules.items():
             module.register_forward_pre_hook(partial(self._enter, name))
             module.register_forward_hook(self._leave)
-
-    def place(self) -> str:
-        """Say which module is running."""
-        row = self._open[-1] if self._open else {"name": "(model)", "type": "?"}
-        return f"The module {row['name']!r} ({row['type']})"
 
     def save(self, tensor: Tensor) -> None:
         """Count what autograd saves: a view keeps the whole of its block alive."""
         block = tensor.untyped_storage()
         if block._cdata not in self._blocks:
             self._blocks[block._cdata] = block
-            self._open[-1]["saved_bytes"] += block.nbytes()
+            self.running[-1][0]["saved_bytes"] += block.nbytes()
 
-    def not_called(self, model: nn.Module) -> list[dict[str, Any]]:
+    def not_called(self) -> list[dict[str, Any]]:
         """Return rows for the modules with parameters that no call has shown."""
-        uncalled = [
-            self._row(name, module, call=0, depth=name.count(".") + 1)
-            for name, module in model.named_modules()
-            if not self._n_calls[name]
+        rows = [
+            self._row(name, module) | {"output_shape": "not called"}
+            for name, module in self._modules.items()
+            if name not in self._n_calls
         ]
-        return [row for row in uncalled if row["parameters"]]
+        return [row for row in rows if row["parameters"]]
 
     def _enter(self, name: str, module: nn.Module, inputs: Any) -> None:
-        self._settle()
         self._n_calls[name] += 1
-        row = self._row(name, module, call=self._n_calls[name], depth=len(self._open))
+        n_calls = self._n_calls[name]
+        row = self._row(name if n_calls == 1 else f"{name} (call {n_calls})", module)
         self.rows.append(row)
-        self._open.append(row)
-        given = inputs[0] if inputs else None  # its field now: the layer may overwrite it
-        self._given.append((self._field_of(given), getattr(given, "shape", ())))
+        given = inputs[0] if inputs else None
+        # The field is read now, because the layer may overwrite its input.
+        of_input = (_field_of(given), getattr(given, "shape", ()))
+        self.running.append((row, *of_input, self._count_flops()))
 
     def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
-        self._settle()
-        row, (field, shape) = self._open.pop(), self._given.pop()
+        row, field, shape, n_flops = self.running.pop()
+        n_new = (self._count_flops() - n_flops) // 2
+        row["multiply_adds"] += n_new
+        if self.running:  # it is no cost of the module that called this one
+            self.running[-1][0]["multiply_adds"] -= n_new
         row["output_shape"] = _shape_of(output)
         if not isinstance(output, Tensor):
             return
         if field is not None and (after := field.after(module, shape)):
-            self._note_field(output, after)
-        field = self._field_of(output)
+            output._field = (output._version, after)
+        field = _field_of(output)
         if field is not None and field.size is None:
             row["receptive_field"] = "whole image"
         elif field is not None:
             row["receptive_field"], row["stride"] = field.size, field.stride
             row["padding"] = tuple(-start for start in field.start)
 
-    def _settle(self) -> None:
-        """Add what was computed since this was called last to the call that is running."""
-        n_flops = self._count_flops()
-        if self._open:
-            self._open[-1]["multiply_adds"] += (n_flops - self._n_flops) // 2
-        self._n_flops = n_flops
-
-    def _row(
-        self, name: str, module: nn.Module, *, call: int, depth: int
-    ) -> dict[str, Any]:
-        new = [p for p in module.parameters(recurse=False) if id(p) not in self._counted]
-        self._counted |= {id(p) for p in new}
+    def _row(self, name: str, module: nn.Module) -> dict[str, Any]:
+        new = set(module.parameters(recurse=False)) - self._counted
+        self._counted |= new
         return {
-            "name": name or "(model)",
+            "name": name,
             "type": type(module).__name__,
-            "call": call,
-            "depth": depth,
             "output_shape": None,
             "parameters": sum(p.numel() for p in new),
             "trainable": sum(p.numel() for p in new if p.requires_grad),
@@ -297,47 +258,19 @@ class _Calls:
             "padding": None,
         }
 
-    def _note_field(self, tensor: Tensor, field: ReceptiveField) -> None:
-        self._fields[id(tensor)] = (tensor, tensor._version, field)
 
-    def _field_of(self, tensor: Any) -> ReceptiveField | None:
-        """Return what is known of a tensor, or of what it is a view of, as after flatten."""
-        for one in (tensor, getattr(tensor, "_base", None)):
-            known = self._fields.get(id(one))
-            # A tensor that was written to since may see more; a part of one, less.
-            if known and known[1] == one._version and one.numel() == tensor.numel():
-                return known[2]
-        return None
+def _field_of(tensor: Any) -> ReceptiveField | None:
+    """Return what is known of a tensor, or of what it is a view of, as after flatten."""
+    for one in (tensor, getattr(tensor, "_base", None)):
+        version, field = getattr(one, "_field", (None, None))
+        # A tensor that was written to since may see more; a part of one, less.
+        if field and version == one._version and one.numel() == tensor.numel():
+            return field
+    return None
 
 
 def _shape_of(output: Any) -> Any:
     if isinstance(output, Tensor):
         return tuple(output.shape)
-    if isinstance(output, dict):
-        return {name: _shape_of(value) for name, value in output.items()}
-    return (
-        [_shape_of(part) for part in output] if isinstance(output, list | tuple) else None
-    )
-
-
-def _html_row(row: dict[str, Any]) -> str:
-    cells = []
-    for column in _HTML_COLUMNS:
-        text, style = escape(_text(row[column])), ""
-        if column == "name":
-            style = f' style="text-align:left;padding-left:{row["depth"] + 0.5}em"'
-            text += f" (call {row['call']})" if row["call"] > 1 else ""
-        if column == "output_shape" and row["call"] == 0:
-            text = "not called"
-        cells.append(f"<td{style}>{text}</td>")
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return " x ".join(map(str, value))
-    if isinstance(value, int):
-        return f"{value:,}" if value else "-"
-    return str(value)
+    is_several = isinstance(output, list | tuple)
+    return [_shape_of(part) for part in output] if is_several else None

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,11 +35,6 @@ def record_activations(model: nn.Module, layers: Layers = None) -> Iterator[dict
         By name, in the order of the calls. The second call of a layer, in this or in a later
         forward pass, is ``"layer1.0.relu (call 2)"``.
 
-    Raises
-    ------
-    SettingsError
-        If the model has no such layers.
-
     Examples
     --------
     >>> import torch
@@ -65,7 +61,7 @@ def record_gradients(
 ) -> Iterator[dict[str, Tensor | None]]:
     """Record the gradients of a loss by what layers of `model` return.
 
-    The forward and the backward pass run inside the block. Arguments and errors are those of
+    The forward and the backward pass run inside the block. Layers are chosen as for
     `record_activations`.
 
     Yields
@@ -84,7 +80,6 @@ def record_gradients(
     tensor([[1., 1., 1.]])
     """
     recorded: dict[str, Tensor | None] = {}
-    handles = []
 
     def keep(name: str, output: Any) -> None:
         recorded[name] = None
@@ -93,14 +88,10 @@ def record_gradients(
             def arrive(gradient: Tensor) -> None:
                 recorded[name] = gradient.detach().clone()
 
-            handles.append(output.register_hook(arrive))
+            hooks.enter_context(output.register_hook(arrive))
 
-    with _on_each_call(model, layers, keep):
-        try:
-            yield recorded
-        finally:
-            for handle in handles:
-                handle.remove()
+    with ExitStack() as hooks, _on_each_call(model, layers, keep):
+        yield recorded
 
 
 @contextmanager
@@ -110,32 +101,24 @@ def _on_each_call(
     """Call `keep` with the name of the call and the output at each call of a layer."""
     n_calls: Counter[str] = Counter()
 
-    def hook_for(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            n_calls[name] += 1
-            keep(name if n_calls[name] == 1 else f"{name} (call {n_calls[name]})", output)
+    def hook(name: str, _: nn.Module, __: Any, output: Any) -> None:
+        n_calls[name] += 1
+        keep(name if n_calls[name] == 1 else f"{name} (call {n_calls[name]})", output)
 
-        return hook
-
-    handles = [
-        module.register_forward_hook(hook_for(name))
-        for name, module in _choose(model, layers).items()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name in _choose(model, layers):
+            layer = model.get_submodule(name)
+            hooks.enter_context(layer.register_forward_hook(partial(hook, name)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _choose(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
+def _choose(model: nn.Module, layers: Layers) -> list[str]:
     modules = model.named_modules()
     named = {name: m for name, m in modules if "parametrizations" not in name.split(".")}
     if layers is None:
-        return {name: module for name, module in named.items() if _is_leaf(module)}
-    wanted = [layers] if isinstance(layers, str | type) else list(layers)
+        return [name for name, module in named.items() if _is_leaf(module)]
     chosen: set[str] = set()
-    for one in wanted:
+    for one in [layers] if isinstance(layers, str | type) else layers:
         if isinstance(one, type):
             found = {name for name, module in named.items() if isinstance(module, one)}
         else:
@@ -148,11 +131,10 @@ def _choose(model: nn.Module, layers: Layers) -> dict[str, nn.Module]:
             )
             raise SettingsError(msg)
         chosen |= found
-    return {name: module for name, module in named.items() if name in chosen}
+    return [name for name in named if name in chosen]
 
 
 def _is_leaf(module: nn.Module) -> bool:
     # Attention uses the weights of its child without calling it.
-    if isinstance(module, nn.MultiheadAttention):
-        return True
-    return not {name for name, _ in module.named_children()} - {"parametrizations"}
+    inner = {name for name, _ in module.named_children()} - {"parametrizations"}
+    return not inner or isinstance(module, nn.MultiheadAttention)

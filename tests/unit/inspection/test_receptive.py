@@ -1,5 +1,7 @@
 """Receptive fields: by formula against published values, by measurement, and when misused."""
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -11,17 +13,6 @@ from coursekit.inspection import measured_receptive_field, receptive_field
 SIZE = 61
 
 
-def vgg_16():
-    layers = []
-    for n_out, n_convs in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-        n_in = layers[-3].out_channels if layers else 3
-        for place in range(n_convs):
-            conv = nn.Conv2d(n_in if place == 0 else n_out, n_out, 3, padding=1)
-            layers += [conv, nn.ReLU()]
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
-
-
 def alexnet():
     """The paper's AlexNet, one tower, without padding at first."""
     layers = [nn.Conv2d(3, 64, 11, 4), nn.ReLU(), nn.MaxPool2d(3, 2)]
@@ -31,13 +22,11 @@ def alexnet():
     return nn.Sequential(*layers, nn.MaxPool2d(3, 2))
 
 
-@pytest.mark.parametrize(
-    ("build", "size", "stride", "padding"), [(alexnet, 195, 32, 64), (vgg_16, 212, 32, 90)]
-)
-def test_published_fields_of_araujo_norris_and_sim(build, size, stride, padding):
+def test_published_fields_of_araujo_norris_and_sim():
     with torch.device("meta"):
-        field = receptive_field(build())
-    assert field == ((size, size), (stride, stride), (-padding, -padding))
+        vgg_16 = torchvision.models.vgg16(weights=None).features
+    assert receptive_field(vgg_16) == ((212, 212), (32, 32), (-90, -90))
+    assert receptive_field(alexnet()) == ((195, 195), (32, 32), (-64, -64))
 
 
 def random_layer(generator):
@@ -74,33 +63,10 @@ def test_computed_and_measured_field_agree(seed):
     assert measured.box == (first_row, first_column, n_rows, n_columns)
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        (nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1)),
-        (nn.Conv2d(2, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3)),
-        (nn.GroupNorm(1, 2), nn.Conv2d(2, 4, 3)),
-    ],
-    ids=["global pooling", "linear", "group norm"],
-)
-def test_what_mixes_all_positions_sees_the_whole_image(layers):
-    model = nn.Sequential(*layers)
+def test_what_mixes_all_positions_sees_the_whole_image():
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.AdaptiveAvgPool2d(1))
     assert receptive_field(model).size is None
     assert measured_receptive_field(model, (2, 8, 8)).size == (8, 8)
-
-
-@pytest.mark.parametrize(
-    ("conv", "size", "start"),
-    [
-        (nn.Conv1d(1, 1, 5, dilation=2), (9,), (0,)),
-        (nn.Conv3d(1, 1, (1, 3, 5)), (1, 3, 5), (0, 0, 0)),
-        (nn.Conv2d(1, 1, 5, padding="same"), (5, 5), (-2, -2)),
-        (nn.Conv2d(1, 1, 5, padding="valid"), (5, 5), (0, 0)),
-    ],
-)
-def test_other_numbers_of_axes_and_padding_in_words(conv, size, start):
-    field = receptive_field(conv)
-    assert (field.size, field.start) == (size, start)
 
 
 def test_branches_are_measured():
@@ -140,8 +106,7 @@ def test_effective_field_is_smaller_and_grows_with_the_root_of_depth():
 def test_the_seed_decides_and_nothing_else_is_touched():
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).train()
     model[0].weight.requires_grad_(False)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    random_before = torch.get_rng_state()
+    before, random_before = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     one, same, other = (
         measured_receptive_field(model, (1, 9, 9), seed=seed).sensitivity
         for seed in (0, 0, 1)
@@ -149,24 +114,21 @@ def test_the_seed_decides_and_nothing_else_is_touched():
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(random_before, torch.get_rng_state())
-    assert all(
-        torch.equal(before[name], value) for name, value in model.state_dict().items()
-    )
+    assert all(map(torch.equal, before.values(), model.state_dict().values()))
     assert model.training
     assert [p.requires_grad for p in model.parameters()] == [False, True, True, True]
     assert all(p.grad is None for p in model.parameters())
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Upsample(scale_factor=2), nn.ConvTranspose2d(4, 1, 2), nn.PixelShuffle(2)]
+    "layer",
+    [nn.Upsample(scale_factor=2), nn.ConvTranspose2d(4, 1, 2), nn.AdaptiveAvgPool2d(2)],
 )
 def test_layers_without_a_formula_are_named(layer):
     with pytest.raises(SettingsError, match=rf"'1' \({type(layer).__name__}\)"):
         receptive_field(nn.Sequential(nn.Conv2d(1, 4, 3), layer))
 
 
-def test_wrong_shapes_are_explained():
-    with pytest.raises(ShapeError, match="channels, height"):
-        measured_receptive_field(nn.Conv2d(1, 1, 3), (8, 8))
-    with pytest.raises(ShapeError, match=r"must give maps of shape.*got \(512,\)"):
-        measured_receptive_field(nn.Flatten(0), (1, 8, 8))
+def test_an_output_without_a_middle_is_refused():
+    with pytest.raises(ShapeError, match=r"must give maps of shape.*got \(8192,\)"):
+        measured_receptive_field(nn.Flatten(0), (8, 8, 8))
