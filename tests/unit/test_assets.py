@@ -13,7 +13,7 @@ import pytest
 from torchvision import datasets
 
 from coursekit import assets
-from coursekit.assets import Asset, AssetFile, asset_names, fetch, find_file, get_asset
+from coursekit.assets import Asset, AssetFile, fetch, find_file, read_registry
 from coursekit.course.roles import MODEL_ROLES, ROLES
 from coursekit.errors import AssetError, SettingsError
 
@@ -33,10 +33,10 @@ def zipped():
 
 def asset(name, result, **file):
     made = AssetFile(
-        addresses=(FOLDER,) if "zip" in file["path"] else (FIRST, SECOND), **file
+        addresses=[FOLDER] if "zip" in file["path"] else [FIRST, SECOND], **file
     )
     words = dict.fromkeys(("source", "license", "citation"), "")
-    return Asset(name=name, title="T", role="digits", result=result, files=(made,), **words)
+    return Asset(name=name, title="T", role="digits", result=result, files=[made], **words)
 
 
 SHA = f"sha256:{hashlib.sha256(LETTERS).hexdigest()}"
@@ -57,7 +57,7 @@ class FakeNetwork(dict):
         super().__init__()
         self.asked = []
 
-    def download(self, address, output):
+    def __call__(self, address, output, _):
         self.asked.append(address)
         answer = self.get(address, ConnectionError("no route to host"))
         Path(output).write_bytes(answer if isinstance(answer, bytes) else PACKED[:50])
@@ -71,8 +71,8 @@ def network(monkeypatch, tmp_path):
         monkeypatch.delenv(f"COURSEKIT_{name}", raising=False)
     monkeypatch.setenv("COURSEKIT_CACHE", str(tmp_path / "cache"))
     fake = FakeNetwork()
-    monkeypatch.setattr(assets, "download", fake.download)
-    monkeypatch.setattr(assets, "get_asset", lambda name: TINY.get(name) or get_asset(name))
+    monkeypatch.setattr(pooch, "HTTPDownloader", lambda progressbar: fake)
+    monkeypatch.setattr(assets, "read_registry", lambda: TINY)
     return fake
 
 
@@ -110,11 +110,17 @@ def test_the_second_address_is_tried_when_the_first_fails(network, broken):
 
 
 @pytest.mark.parametrize("form", ["letters/raw", "letters/raw.gz"])
-def test_the_mirror_may_hold_the_packed_or_the_unpacked_form(mirror, network, form):
-    (mirror / form).write_bytes(PACKED if form.endswith("gz") else LETTERS)
-    assert find_file("letters") == mirror / form
+@pytest.mark.parametrize("place", ["mirror", "cache"])
+def test_mirror_and_cache_may_hold_the_packed_or_the_unpacked_form(
+    mirror, cache, network, place, form
+):
+    path = {"mirror": mirror, "cache": cache}[place] / form
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(PACKED if form.endswith("gz") else LETTERS)
+    assert find_file("letters") == path
     assert (fetch("letters") / "raw").read_bytes() == LETTERS
     assert network.asked == []
+    assert find_file("letters") == cache / "letters" / "raw"
 
 
 def test_a_mirror_with_an_address_is_asked_for_both_forms_first(monkeypatch, network):
@@ -133,15 +139,6 @@ def test_a_wrong_file_in_mirror_or_cache_is_passed_over(mirror, cache, network, 
         (folder / "letters" / "raw").write_bytes(wrong)
     network[FIRST] = PACKED
     assert (fetch("letters") / "raw").read_bytes() == LETTERS
-
-
-def test_a_packed_file_in_the_cache_needs_no_network(cache, network):
-    (cache / "letters").mkdir(parents=True)
-    (cache / "letters" / "raw.gz").write_bytes(PACKED)
-    assert find_file("letters") == cache / "letters" / "raw.gz"
-    assert (fetch("letters") / "raw").read_bytes() == LETTERS
-    assert network.asked == []
-    assert find_file("letters") == cache / "letters" / "raw"
 
 
 def test_nothing_that_is_not_whole_is_kept_and_the_places_searched_are_named(mirror, cache):
@@ -180,37 +177,32 @@ def test_a_full_or_closed_disk_stops_at_once_with_the_remedy(network, number):
 
 # --- the registry
 
-FILES = [(name, file) for name in asset_names() for file in get_asset(name).files]
+REGISTRY = read_registry()
 
 
-@pytest.mark.parametrize("name", asset_names())
-def test_every_asset_has_a_card_with_license_and_year(name):
-    made = get_asset(name)
-    assert re.search(r"\b(19|20)\d\d\b", made.citation)
-    assert made.license in made.card
-    assert made.role in (*ROLES, *MODEL_ROLES)
-    assert (made.files[0].unpacks_to or made.files[0].path).startswith(made.result)
+def test_every_asset_has_a_card_with_license_and_year():
+    for made in REGISTRY.values():
+        assert re.search(r"\b(19|20)\d\d\b", made.citation)
+        assert made.license in made.card
+        assert made.role in (*ROLES, *MODEL_ROLES)
+        assert (made.files[0].unpacks_to or made.files[0].path).startswith(made.result)
 
 
-@pytest.mark.parametrize(("name", "file"), FILES, ids=lambda v: getattr(v, "path", ""))
-def test_every_file_has_an_address_and_a_hash_or_says_it_has_none(name, file):
-    assert all(re.match(r"https?://[\w.~/-]+$", address) for address in file.addresses)
-    known = r"(sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}|)"
-    assert re.fullmatch(known, file.hash)
-    assert (file.hash == "") == (file.hash_source == "none published")
-    assert file.hash or file.unpacks_to, "only an archive can be tested without a hash"
+def test_every_file_has_addresses_and_a_hash_or_must_unpack():
+    known = r"sha256:[0-9a-f]{64}|sha256-prefix:[0-9a-f]{8}|md5:[0-9a-f]{32}"
+    for file in (file for made in REGISTRY.values() for file in made.files):
+        assert file.addresses
+        assert all(re.match(r"https?://[\w.~/-]+$", address) for address in file.addresses)
+        assert re.fullmatch(known, file.hash) or (not file.hash and file.unpacks_to)
 
 
-def test_sums_are_torchvisions_and_an_unknown_name_lists_the_names():
-    mnist, cifar = get_asset("mnist"), get_asset("cifar10")
+def test_sums_and_sizes_are_torchvisions():
+    mnist, [cifar] = REGISTRY["mnist"], REGISTRY["cifar10"].files
     sums = {file.path.rpartition("/")[2]: file.hash for file in mnist.files}
     assert sums == {name: f"md5:{md5}" for name, md5 in datasets.MNIST.resources}
-    assert mnist.verified
     assert mnist.n_bytes == 9_912_422 + 28_881 + 1_648_877 + 4_542
-    assert cifar.files[0].addresses[0] == datasets.CIFAR10.url
-    assert cifar.files[0].hash == f"md5:{datasets.CIFAR10.tgz_md5}"
-    with pytest.raises(AssetError, match="mnist, cifar10"):
-        get_asset("minst")
+    assert cifar.addresses[0] == datasets.CIFAR10.url
+    assert cifar.hash == f"md5:{datasets.CIFAR10.tgz_md5}"
 
 
 # --- settings
@@ -252,14 +244,3 @@ def test_own_files_are_found_by_variables_that_the_program_may_set(monkeypatch, 
     assert assets.role_paths()["digits"] == tmp_path / "mine"
     assets.set_role_path("digits", None)
     assert assets.role_paths() == {"land-cover": tmp_path}
-
-
-def test_shipped_folders_stand_in_the_package_or_its_repository(tmp_path):
-    assert (assets.data_folder().parent / "pyproject.toml").is_file()
-    assert assets.notebooks_folder().name == "notebooks"
-    package = tmp_path / "coursekit"
-    (tmp_path / "data").mkdir()  # a stray folder beside an installed package
-    with pytest.raises(AssetError, match="Install coursekit again"):
-        assets._find_shipped("data", package=package)
-    (package / "_shipped" / "data").mkdir(parents=True)
-    assert assets._find_shipped("data", package=package) == package / "_shipped" / "data"
