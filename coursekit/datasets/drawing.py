@@ -48,9 +48,6 @@ class Draws:
         self.seed, self.world = seed, world
         self.indices = np.asarray(indices, dtype=np.uint64)
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
     def bits(self, name: str, n_columns: int = 1) -> np.ndarray:
         """Return 64 random bits for each image and column, of shape (n_images, n_columns)."""
         start = np.uint64(derive_seed(self.seed, self.world, name))
@@ -90,28 +87,28 @@ class Draws:
 
     def balanced(self, name: str, n_values: int) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
-        count = np.uint64(n_values)
-        rows = np.arange(len(self))
-        block = Draws(self.seed, self.world, self.indices // count)
-        order = np.argsort(block.bits(name, n_values), axis=1, kind="stable")
-        return order[rows, (self.indices % count).astype(np.int64)]
+        blocks, places = np.divmod(self.indices, np.uint64(n_values))
+        keys = Draws(self.seed, self.world, blocks).bits(name, n_values)
+        order = np.argsort(keys, axis=1, kind="stable")
+        return order[np.arange(len(order)), places.astype(np.int64)]
 
     def rows(self, rows: np.ndarray) -> "Draws":
         """Return the draws of some of the images, chosen by position or mask."""
         return Draws(self.seed, self.world, self.indices[rows])
 
 
-def gaussian_planes(keys: np.ndarray, n_planes: int, n_pixels: int) -> np.ndarray:
-    """Return Gaussian noise of mean 0 and variance 1, of shape (n_images, n_planes, n_pixels)."""
+def add_grain(canvas: Canvas, keys: np.ndarray, strength: np.ndarray) -> None:
+    """Add Gaussian noise of this standard deviation an image, in place; keys are 64 bits."""
+    n_pixels = canvas[0, 0].size
     word = np.arange(n_pixels, dtype=np.uint32) * np.uint32(0x9E3779B1)
     word = word[None] ^ (keys >> np.uint64(32)).astype(np.uint32)[:, None]
     _mix32(word)
-    table = _quantile_table()
-    noise = np.empty((len(keys), n_planes, n_pixels), np.float32)
-    for plane in range(n_planes):
+    table, noise = _quantile_table(), np.empty((len(keys), 3, n_pixels), np.float32)
+    for plane in range(3):
         level = (word >> np.uint32(10 * plane)) & np.uint32(N_QUANTILES - 1)
         noise[:, plane] = table[level]
-    return noise
+    noise *= column(strength)
+    canvas += noise.reshape(canvas.shape)
 
 
 def hash_cells(keys: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -157,6 +154,11 @@ def _quantile_table() -> np.ndarray:
 def pixel_positions(image_size: int) -> np.ndarray:
     """Return the positions of the pixels' centers along one axis."""
     return ((2 * np.arange(image_size) + 1 - image_size) / image_size).astype(np.float32)
+
+
+def pixel_width(positions: np.ndarray) -> np.float32:
+    """Return the width of a pixel; the picture is 2 wide."""
+    return np.float32(2 / len(positions))
 
 
 def column(values: np.ndarray) -> np.ndarray:

@@ -16,15 +16,16 @@ from coursekit.datasets.drawing import (
     Canvas,
     Draws,
     Plane,
+    add_grain,
     affine,
     chunks,
     column,
     coverage,
-    gaussian_planes,
     hash_cells,
     mix,
     paint,
     pixel_positions,
+    pixel_width,
     sample_clouds,
     to_bytes,
     triangle_wave,
@@ -101,9 +102,7 @@ def _seen_from_space(land: "Land") -> Canvas:
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
     paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
-    grain = gaussian_planes(land.draws.bits("grain")[:, 0], 3, canvas.shape[-1] ** 2)
-    grain *= land.number("grain", 0.004, 0.025)
-    canvas += grain.reshape(canvas.shape)
+    add_grain(canvas, land.draws.bits("grain")[:, 0], uniform("grain", 0.004, 0.025))
     return canvas
 
 
@@ -132,7 +131,7 @@ class Land:
     @property
     def pixel(self) -> np.float32:
         """Width of a pixel."""
-        return np.float32(2 / len(self.positions))
+        return pixel_width(self.positions)
 
     def number(self, name: str, low: float, high: float) -> np.ndarray:
         """Return a random number an image, to meet a plane."""

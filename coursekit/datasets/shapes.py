@@ -14,6 +14,7 @@ from coursekit.datasets.drawing import (
     coverage,
     paint,
     pixel_positions,
+    pixel_width,
     to_bytes,
 )
 from coursekit.datasets.imageset import ImageSet
@@ -153,7 +154,7 @@ def _clutter_behind(draws: Draws) -> Rows:
         turn=draws.directions("clutter turn", n_columns=4),
         length=length,
         width=length * np.array([0.3, 0.9, 1, 1], np.float32),
-        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),  # 1: triangle
+        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(length), 1)),  # 1: triangle
         visible=draws.uniform("clutter", n_columns=4) < 0.3,
         color=_item_colors(draws, "clutter color", 4),
     )
@@ -280,24 +281,16 @@ def draw_shape(
     """
     for what, name, known in (("shape", shape, ALL_SHAPES), ("color", color, COLORS)):
         _known(what, [name], known)
+    names = {"shape": [shape], "color": [color], "size": [size], "background": ["plain"]}
+    scene = random_scene(Draws(0, "clean", np.zeros(1, np.uint64)), names)
     place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
     light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
     paper = [(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]
-    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "haze": 0}
-    fields = place | light | look | {"noise": 0}
-    nothing = Rows(visible=np.zeros((1, 0), bool))
-    scene = Rows(
-        **{name: np.array([value], np.float32) for name, value in fields.items()},
-        shape=_numbers([shape], ALL_SHAPES),
-        pattern=Rows(
-            kind=_numbers(["plain"], BACKGROUNDS),
-            turn=np.array([[0.8, 0.6]], np.float32),
-            fill=np.array([0.5], np.float32),
-        ),
-        behind=nothing,
-        front=nothing,
-        noise_keys=np.zeros(1, np.uint64),
-    )
+    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "noise": 0}
+    for name, value in (place | light | look).items():
+        setattr(scene, name, np.array([value], np.float32))
+    scene.pattern.turn[:], scene.pattern.fill[:] = (0.8, 0.6), 0.5
+    scene.behind.visible[:] = scene.front.visible[:] = False
     return draw_scenes(scene, image_size=image_size)[0]
 
 
@@ -334,21 +327,18 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     places = draws.uniform("place", 0, 1.5, n_columns=2)
     places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
-    clip = np.empty((n_frames, image_size, image_size, 3), np.uint8)
-    for frames in chunks(n_frames, image_size):
-        moments = np.arange(frames.start, frames.stop, dtype=np.float32)[:, None]
-        canvas = np.empty((len(moments), 3, image_size, image_size), np.float32)
-        canvas[:] = slope[:, None] * tint[:, None, None]
-        for shape, color, radius, place, speed in zip(
-            shapes, colors, radii, places, speeds, strict=True
-        ):
-            ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
-            which, all_radii = (np.full(len(moments), value) for value in (shape, radius))
-            distance = shape_distance(which, *ways.T, all_radii, positions)
-            rgb = np.array([RGB[BRIGHT[color]]], np.float32)
-            paint(canvas, rgb, coverage(distance, np.float32(2 / image_size)))
-        clip[frames] = to_bytes(canvas)
-    return clip
+    moments = np.arange(n_frames, dtype=np.float32)[:, None]
+    canvas = np.empty((n_frames, 3, image_size, image_size), np.float32)
+    canvas[:] = slope[:, None] * tint[:, None, None]
+    for shape, color, radius, place, speed in zip(
+        shapes, colors, radii, places, speeds, strict=True
+    ):
+        ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
+        which, all_radii = (np.full(n_frames, value) for value in (shape, radius))
+        distance = shape_distance(which, *ways.T, all_radii, positions)
+        rgb = np.array([RGB[BRIGHT[color]]], np.float32)
+        paint(canvas, rgb, coverage(distance, pixel_width(positions)))
+    return to_bytes(canvas)
 
 
 def _bounce(way: np.ndarray) -> np.ndarray:
