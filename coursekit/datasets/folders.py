@@ -114,9 +114,7 @@ def read_image(
                 image.draft(None, (2 * image_size, 2 * image_size))  # a hint for JPEG
             with suppress(Exception):  # a damaged note; a damaged picture fails below
                 ImageOps.exif_transpose(image, in_place=True)
-            if image.mode == "F" or (
-                image.mode == "I" and image.format not in {"PNG", "PPM"}
-            ):
+            if image.mode in "IF" and image.format not in {"PNG", "PPM"}:
                 msg = "32-bit brightness has no known range: save it as 8-bit"
                 raise ValueError(msg)
             if image.mode[0] == "I":

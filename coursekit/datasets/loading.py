@@ -117,11 +117,10 @@ class Loader:
         if self.shuffle:
             generator = make_generator(self.seed, "order", epoch)
             order = torch.randperm(self.n_samples, generator=generator)
-        for number in range(len(self)):
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+        for number, rows in enumerate(order.split(self.batch_size)[: len(self)]):
             if isinstance(self.inputs, Tensor):
-                inputs = _scaled(self.inputs.index_select(0, rows.to(self.inputs.device)))
-                inputs = self._transformed(inputs, "batch", epoch, number)
+                inputs = self.inputs.index_select(0, rows.to(self.inputs.device))
+                inputs = self._prepare(inputs, "batch", epoch, number)
             else:
                 inputs = stack_images([self._read(epoch, row) for row in rows.tolist()])
             yield inputs, self.labels.index_select(0, rows.to(self.labels.device))
@@ -129,17 +128,15 @@ class Loader:
     def _read(self, epoch: int, index: int) -> Tensor:
         """Return one image, transformed by draws of its own, whichever batch it comes in."""
         image = torch.from_numpy(self.inputs[index].transpose(2, 0, 1).copy())
-        return self._transformed(_scaled(image), "image", epoch, index)
+        return self._prepare(image, "image", epoch, index)
 
-    def _transformed(self, inputs: Tensor, *parts: int | str) -> Tensor:
+    def _prepare(self, inputs: Tensor, *parts: int | str) -> Tensor:
+        if inputs.dtype == torch.uint8:
+            inputs = inputs.float().div_(255)
         if self.transform is None:
             return inputs
         with all_seeded(self.seed, *parts):
             return self.transform(inputs)
-
-
-def _scaled(pixels: Tensor) -> Tensor:
-    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
 @contextmanager

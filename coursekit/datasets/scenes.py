@@ -289,17 +289,14 @@ def _draw_clutter(canvas: Canvas, clutter: Rows, positions: np.ndarray) -> None:
         rows = np.flatnonzero(clutter.visible[:, number])
         if len(rows):
             item, part = clutter.at((rows, number)), canvas[rows]
-            paint(part, item.color, _clutter_coverage(item, positions))
+            x, y, (c, s) = item.x, item.y, item.turn.T
+            along = np.abs(affine(c, s, -(c * x + s * y), positions))
+            across = affine(-s, c, s * x - c * y, positions)
+            along += across * column(item.slant * 0.5)
+            along -= column(item.length)
+            edge = np.maximum(along, np.abs(across) - column(item.width))
+            paint(part, item.color, coverage(edge, pixel_width(positions)))
             canvas[rows] = part
-
-
-def _clutter_coverage(item: Rows, positions: np.ndarray) -> Plane:
-    x, y, (c, s) = item.x, item.y, item.turn.T
-    along = np.abs(affine(c, s, -(c * x + s * y), positions))
-    across = affine(-s, c, s * x - c * y, positions)
-    along += across * column(item.slant * 0.5)
-    edge = np.maximum(along - column(item.length), np.abs(across) - column(item.width))
-    return coverage(edge, pixel_width(positions))
 
 
 def shape_distance(
