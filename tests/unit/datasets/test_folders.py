@@ -53,18 +53,17 @@ def test_the_same_files_and_labels_as_torchvisions_image_folder(pets):
     theirs, ours = ImageFolder(pets), load_folder(pets)
     assert ours.class_names == tuple(theirs.classes)
     assert ours.is_lazy
-    found = {str(pets / file) for file in ours.attributes["file"]}
-    assert found == {path for path, _ in theirs.samples}
-    for file, label, image in zip(
-        ours.attributes["file"], ours.labels, ours.images, strict=True
-    ):
-        assert file.startswith(ours.class_names[label])
-        assert np.array_equal(image, np.array(theirs.loader(pets / file)))
+    labels = {
+        str(pets / f): n for f, n in zip(ours.attributes["file"], ours.labels, strict=True)
+    }
+    assert labels == dict(theirs.samples)
+    for path, image in zip(labels, ours.images, strict=True):
+        assert np.array_equal(image, np.array(theirs.loader(path)))
 
 
 def test_a_size_and_channels_give_one_array(pets):
-    image_set = load_folder(pets, image_size=10, channels=1)
-    assert image_set.images.shape == (6, 10, 10, 1)
+    gray = load_folder(pets, image_size=10, channels=1).images
+    assert gray.shape == (6, 10, 10, 1)
     assert np.all(load_folder(pets, image_size=10).images[0] == RED)
     assert load_folder(pets, channels=1).images[0].shape == (8, 12, 1)
 
@@ -88,10 +87,8 @@ def test_parts_are_chosen_by_name_and_the_only_other_part_serves_as_test(in_part
     assert len(load_folder(in_parts, part="val")) == 2
 
 
-@pytest.mark.parametrize("lacking", ["train", "val"])
-def test_classes_that_differ_between_parts_are_named(in_parts, lacking):
-    other = {"train": "val", "val": "train"}[lacking]
-    save(in_parts / other / "wasp" / "1.png")
+def test_classes_that_differ_between_parts_are_named(in_parts):
+    save(in_parts / "val" / "wasp" / "1.png")
     with pytest.raises(DataError, match=r"same classes.*wasp"):
         load_folder(in_parts, part="train")
 
@@ -158,33 +155,29 @@ def test_transparent_pixels_are_white(tmp_path, mode):
     assert np.abs(pixels[1].astype(int) - 100).max() <= 6  # a palette is coarse
 
 
-def test_cmyk_becomes_rgb(tmp_path):
-    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "ink.jpg", quality=95)
-    pixel = read_image(tmp_path / "ink.jpg")[4, 4].astype(int)
-    assert np.all(abs(pixel - [255, 0, 0]) < 12)
-
-
-@pytest.mark.parametrize("orientation", [1, 6, 8])
-def test_a_turned_photograph_is_shown_upright(tmp_path, orientation):
+@pytest.mark.parametrize("turned", [None, (6, "ROTATE_90"), (8, "ROTATE_270")])
+def test_a_turned_photograph_is_shown_upright(tmp_path, turned):
     upright = Image.new("RGB", (40, 24), (0, 0, 0))
     upright.paste((255, 255, 255), (0, 0, 16, 8))  # a light corner: up and left
-    turn = Image.Transpose
-    turns = {6: turn.ROTATE_90, 8: turn.ROTATE_270}
-    stored = upright.transpose(turns[orientation]) if orientation > 1 else upright
-    exif = Image.Exif()
-    exif[0x0112] = orientation
+    stored, exif = upright, Image.Exif()
+    if turned:
+        exif[0x0112] = turned[0]
+        stored = upright.transpose(Image.Transpose[turned[1]])
     stored.save(tmp_path / "photo.jpg", exif=exif)
     pixels = read_image(tmp_path / "photo.jpg").astype(int)
     assert np.abs(pixels - np.asarray(upright)).max() < 40
 
 
-def test_damaged_notes_wrong_suffixes_and_telephones_do_not_matter(tmp_path):
-    noisy().save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
-    assert read_image(tmp_path / "a.jpg").shape == (40, 60, 3)
-    noisy().save(tmp_path / "b.jpg", format="PNG")
-    assert np.array_equal(read_image(tmp_path / "b.jpg"), np.asarray(noisy()))
-    noisy().save(tmp_path / "c.jpg", format="MPO", save_all=True, append_images=[noisy()])
-    assert read_image(tmp_path / "c.jpg").shape == (40, 60, 3)
+def test_inks_damaged_notes_wrong_suffixes_and_telephones_do_not_matter(tmp_path):
+    path, photo = tmp_path / "a.jpg", noisy()
+    ink = save(tmp_path / "ink.jpg", (0, 255, 255, 0), mode="CMYK", quality=95)
+    assert np.all(abs(read_image(ink)[4, 4].astype(int) - [255, 0, 0]) < 12)
+    photo.save(path, exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")
+    assert read_image(path).shape == (40, 60, 3)
+    photo.save(path, format="PNG")
+    assert np.array_equal(read_image(path), np.asarray(photo))
+    photo.save(path, format="MPO", save_all=True, append_images=[photo])
+    assert read_image(path).shape == (40, 60, 3)
 
 
 # --- what cannot be used
@@ -196,7 +189,6 @@ def truncated(path):
 
 
 BAD_FILES = {
-    "empty.jpg": (lambda path: path.write_bytes(b""), "cannot identify"),
     "text.png": (lambda path: path.write_text("I am no image"), "cannot identify"),
     "cut.jpg": (truncated, "truncated"),
     "float.tiff": (lambda path: Image.new("F", (4, 4)).save(path), "32-bit"),
