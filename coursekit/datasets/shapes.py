@@ -47,6 +47,8 @@ COLORS = tuple(RGB)
 RADII = {"small": 0.36, "medium": 0.52, "large": 0.72}
 SIZES = tuple(RADII)
 
+NAMES = {"shape": ALL_SHAPES, "color": COLORS, "size": SIZES, "background": BACKGROUNDS}
+
 # One (shape, color) pair in ten, to keep out of training: one color of every shape, two or
 # three shapes of every color.
 HELD_OUT_PAIRS = tuple(
@@ -229,12 +231,8 @@ def make_shapes(
     >>> make_shapes(100, seed=0)
     ImageSet(100 images of 32 x 32 x 3, 18 classes)
     """
-    choices = {
-        "shape": _known("shapes", shapes, ALL_SHAPES),
-        "color": _known("colors", colors, COLORS),
-        "size": _known("sizes", sizes, SIZES),
-        "background": _known("backgrounds", backgrounds, BACKGROUNDS),
-    }
+    given = zip(NAMES, (shapes, colors, sizes, backgrounds), strict=True)
+    choices = {kind: _known(kind, names) for kind, names in given}
     excluded = {tuple(pair) for pair in exclude_pairs}
     allowed = np.array(
         [[(s, c) not in excluded for c in choices["color"]] for s in choices["shape"]]
@@ -279,9 +277,8 @@ def draw_shape(
     >>> draw_shape("heart", color="pink").shape
     (64, 64, 3)
     """
-    for what, name, known in (("shape", shape, ALL_SHAPES), ("color", color, COLORS)):
-        _known(what, [name], known)
-    names = {"shape": [shape], "color": [color], "size": [size], "background": ["plain"]}
+    given = zip(NAMES, (shape, color, size, "plain"), strict=True)
+    names = {kind: _known(kind, name) for kind, name in given}
     scene = random_scene(Draws(0, "clean", np.zeros(1, np.uint64)), names)
     place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
     light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
@@ -294,11 +291,12 @@ def draw_shape(
     return draw_scenes(scene, image_size=image_size)[0]
 
 
-def _known(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def _known(kind: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names as a tuple, or say which are known."""
     names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or set(names) - set(known):
-        msg = f"{what} must be out of {', '.join(known)}, got {', '.join(names) or 'none'}."
+    if not names or set(names) - set(NAMES[kind]):
+        known, given = ", ".join(NAMES[kind]), ", ".join(names)
+        msg = f"Each {kind} must be one of {known}, got {given or 'none'}."
         raise SettingsError(msg)
     return names
 

@@ -1,6 +1,7 @@
 """ImageSet, make_loader and split_stratified: functions of a seed, nothing else."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,20 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coursekit.datasets import ImageSet, make_loader, split_stratified
+from coursekit.datasets.imageset import LazyImages
 from coursekit.errors import DataError, SettingsError, ShapeError
 from coursekit.seeds import seed_everything
-
-
-class Reading(list):
-    """Images that are made when asked for; notes which were."""
-
-    def __init__(self, images):
-        super().__init__(images)
-        self.asked = []
-
-    def __getitem__(self, index):
-        self.asked.append(index)
-        return super().__getitem__(index)
 
 
 def image_set(n_images=10, *, lazy=False):
@@ -30,7 +20,7 @@ def image_set(n_images=10, *, lazy=False):
     images = np.random.default_rng(0).integers(0, 256, (n_images, 4, 5, 3), dtype=np.uint8)
     images[:, 0, 0, 0] = np.arange(n_images)
     return ImageSet(
-        images=Reading(images) if lazy else images,
+        images=list(images) if lazy else images,
         labels=np.arange(n_images) % 3,
         class_names=("a", "b", "c"),
         captions=tuple(f"image {i}" for i in range(n_images)),
@@ -73,9 +63,13 @@ def test_a_subset_of_a_subset_keeps_everything_that_belongs_together(lazy, indic
 
 
 def test_lazy_images_are_read_when_asked_for():
-    whole = image_set(lazy=True)
-    few = whole.subset(range(6)).images[2:4]
-    asked = whole.images.read.__self__.asked
+    asked = []
+    lazy = LazyImages(asked.append, range(10))
+    few = (
+        ImageSet(images=lazy, labels=[0] * 10, class_names=("a",))
+        .subset(range(6))
+        .images[2:4]
+    )
     assert asked == []
     list(few)
     assert asked == [2, 3]
@@ -196,14 +190,9 @@ def test_what_cannot_be_loaded_is_refused():
 
 def of_classes(counts):
     """A set whose class c has counts[c] images, interleaved."""
-    labels = np.concatenate([np.full(count, c) for c, count in enumerate(counts)])
-    labels = np.random.default_rng(0).permutation(labels)
-    return ImageSet(
-        images=np.zeros((len(labels), 2, 2, 1), np.uint8),
-        labels=labels,
-        class_names=tuple(f"class{c}" for c in range(len(counts))),
-        attributes={"id": np.arange(len(labels))},
-    )
+    labels = np.random.default_rng(0).permutation(np.repeat(range(len(counts)), counts))
+    names = tuple(f"class{c}" for c in range(len(counts)))
+    return replace(image_set(len(labels)), labels=labels, class_names=names)
 
 
 @settings(max_examples=60, deadline=None)
@@ -218,12 +207,12 @@ def test_parts_are_disjoint_have_every_class_and_the_size_asked_for(counts, shar
     if min(sizes.values()) < len(counts):
         return
     parts = split_stratified(whole, sizes, seed=seed)
-    ids = np.concatenate([part.attributes["id"] for part in parts.values()])
+    ids = np.concatenate([part.attributes["number"] for part in parts.values()])
     assert len(ids) == len(set(ids.tolist()))
     for name, part in parts.items():
         assert len(part) == sizes[name]
         assert set(part.labels.tolist()) == set(range(len(counts)))
-        assert (part.labels == whole.labels[part.attributes["id"]]).all()
+        assert (part.labels == whole.labels[part.attributes["number"]]).all()
 
 
 def test_classes_keep_their_shares_and_fractions_of_a_whole_use_every_image():
