@@ -48,40 +48,39 @@ class Draws:
         self.seed, self.world = seed, world
         self.indices = np.asarray(indices, dtype=np.uint64)
 
-    def bits(self, name: str, n_columns: int = 1) -> np.ndarray:
-        """Return 64 random bits for each image and column, of shape (n_images, n_columns)."""
+    def bits(self, name: str, n_columns: int | None = None) -> np.ndarray:
+        """Return 64 random bits for each image, or of shape (n_images, n_columns)."""
         start = np.uint64(derive_seed(self.seed, self.world, name))
         keys = _mix64(self.indices * np.uint64(0x9E3779B97F4A7C15) + start)
-        steps = np.arange(1, n_columns + 1, dtype=np.uint64)
-        return _mix64(keys[:, None] + steps * np.uint64(0xD1B54A32D192ED03))
+        if n_columns is not None:
+            keys = keys[:, None]
+        steps = np.arange(1, (n_columns or 1) + 1, dtype=np.uint64)
+        return _mix64(keys + steps * np.uint64(0xD1B54A32D192ED03))
 
     def uniform(
         self, name: str, low: float = 0.0, high: float = 1.0, n_columns: int | None = None
     ) -> np.ndarray:
         """Return numbers in ``[low, high)``, one an image or of shape (n_images, n_columns)."""
-        unit = (self.bits(name, n_columns or 1) >> np.uint64(40)).astype(np.float32)
+        unit = (self.bits(name, n_columns) >> np.uint64(40)).astype(np.float32)
         unit *= np.float32(2**-24)
-        values = unit * np.float32(high - low) + np.float32(low)
-        return values if n_columns else values[:, 0]
+        return unit * np.float32(high - low) + np.float32(low)
 
     def integers(
         self, name: str, n_values: int, n_columns: int | None = None
     ) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1``, all equally likely."""
-        high = self.bits(name, n_columns or 1) >> np.uint64(32)
-        values = ((high * np.uint64(n_values)) >> np.uint64(32)).astype(np.int64)
-        return values if n_columns else values[:, 0]
+        high = self.bits(name, n_columns) >> np.uint64(32)
+        return ((high * np.uint64(n_values)) >> np.uint64(32)).astype(np.int64)
 
     def happens(self, name: str, probability: float) -> np.ndarray:
         """Return True with this probability for each image, of shape (n_images,)."""
         return self.uniform(name) < np.float32(probability)
 
     def directions(
-        self, name: str, *, most: float | None = None, n_columns: int | None = None
+        self, name: str, low: float = 0.0, high: float = 1.0, n_columns: int | None = None
     ) -> np.ndarray:
-        """Return cosine and sine, on the last axis, of any angle or one up to `most` turns."""
-        span = (0, 1) if most is None else (-most, most)
-        turns = self.uniform(name, *span, n_columns=n_columns)
+        """Return cosine and sine, on the last axis, of angles from `low` to `high` turns."""
+        turns = self.uniform(name, low, high, n_columns)
         steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
         return _direction_table()[steps]
 

@@ -102,7 +102,7 @@ def _seen_from_space(land: "Land") -> Canvas:
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
     paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
-    add_grain(canvas, land.draws.bits("grain")[:, 0], uniform("grain", 0.004, 0.025))
+    add_grain(canvas, land.draws.bits("grain"), uniform("grain", 0.004, 0.025))
     return canvas
 
 
@@ -243,7 +243,7 @@ def cells(
     if bricks:
         along += row * land.number(f"{name} shift", 0.2, 0.8)
     position = np.floor(along)
-    bits = hash_cells(land.draws.bits(f"{name} cells")[:, 0], position, row)
+    bits = hash_cells(land.draws.bits(f"{name} cells"), position, row)
     x, y = along - position - 0.5, across - row - 0.5
     return Cells(bits, x, y, along, across, width, land.pixel / width)
 
@@ -422,7 +422,7 @@ def _paint_highway(land: Land) -> None:
     median = land.colors("median", GRASS, HALLS[:2])
     land.paint(median, land.near(road, half_width * 0.16))
     lane = np.floor(road / column(half_width * 0.5))
-    places = hash_cells(land.draws.bits("cars")[:, 0], np.floor(along * 9), lane)
+    places = hash_cells(land.draws.bits("cars"), np.floor(along * 9), lane)
     on_road = np.abs(np.abs(road) - column(half_width * 0.58))
     cars = coverage(on_road - column(half_width * 0.2), land.pixel)
     cars *= (places & np.uint32(255)).astype(np.float32) / 256 < 0.16

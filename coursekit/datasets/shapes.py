@@ -92,7 +92,7 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         y=y,
         radius=radius,
         aspect=uniform("aspect", 0.85, 1.15),  # wider than high above 1
-        turn=draws.directions("turn", most=40 / 360),
+        turn=draws.directions("turn", -40 / 360, 40 / 360),
         color=rgb,
         pattern=Rows(
             kind=_numbers(attributes["background"], BACKGROUNDS),
@@ -111,7 +111,7 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         contrast=uniform("contrast", 0.6, 1),  # below 1, it is seen as through haze
         haze=uniform("haze", 0.1, 0.9),  # brightness of that haze
         noise=uniform("noise one") * uniform("noise two", 0, 0.08),
-        noise_keys=draws.bits("noise")[:, 0],
+        noise_keys=draws.bits("noise"),
     )
 
 
