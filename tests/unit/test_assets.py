@@ -30,23 +30,23 @@ def zipped():
     return stream.getvalue()
 
 
-def asset(name, result, **file):
-    made = AssetFile(
-        addresses=[FOLDER] if "zip" in file["path"] else [FIRST, SECOND], **file
-    )
+def asset(name, path, known_hash, **unpacked):
+    addresses = [FOLDER] if "zip" in path else [FIRST, SECOND]
+    file = AssetFile(path=path, hash=known_hash, addresses=addresses, **unpacked)
+    result = "letters" if name == "letters" else unpacked.get("unpacks_to", path)
     words = dict.fromkeys(("source", "license", "citation"), "")
-    return Asset(name=name, title="T", role="digits", result=result, files=[made], **words)
+    return Asset(name=name, title="T", role="digits", result=result, files=[file], **words)
 
 
 SHA = f"sha256:{hashlib.sha256(LETTERS).hexdigest()}"
 MD5 = f"md5:{hashlib.md5(PACKED, usedforsecurity=False).hexdigest()}"
-RAW = {"unpacks_to": "letters/raw", "unpacked_hash": SHA}
-TINY = {
-    "letters": asset("letters", "letters", path="letters/raw.gz", hash=MD5, **RAW),
-    "folder": asset("folder", "folder", path="folder.zip", hash="", unpacks_to="folder"),
-    "plain": asset("plain", "w/plain.bin", path="w/plain.bin", hash=SHA),
-    "hub": asset("hub", "hub.pth", path="hub.pth", hash=f"sha256-prefix:{SHA[7:15]}"),
-}
+MADE = [
+    asset("letters", "letters/raw.gz", MD5, unpacks_to="letters/raw", unpacked_hash=SHA),
+    asset("folder", "folder.zip", "", unpacks_to="folder"),
+    asset("plain", "w/plain.bin", SHA),
+    asset("hub", "hub.pth", f"sha256-prefix:{SHA[7:15]}"),
+]
+TINY = {made.name: made for made in MADE}
 
 
 class FakeNetwork(dict):
@@ -87,16 +87,14 @@ def mirror(monkeypatch, tmp_path):
     return tmp_path / "mirror"
 
 
-def test_a_download_is_checked_unpacked_and_not_made_again(cache, network):
-    network[FIRST] = PACKED
-    assert fetch("letters") == cache / "letters"
-    assert (fetch("letters") / "raw").read_bytes() == LETTERS
-    assert network.asked == [FIRST]
-
-
-def test_archives_become_folders_and_other_files_stay_as_they_are(cache, network):
-    network |= {FOLDER: zipped(), FIRST: LETTERS}
-    assert (fetch("folder") / "top/sub/b.txt").read_bytes() == LETTERS
+def test_downloads_are_checked_and_unpacked_and_not_made_again(cache, network):
+    network |= {FOLDER: zipped(), FIRST: PACKED}
+    for _ in range(2):
+        assert fetch("letters") == cache / "letters"
+        assert (fetch("letters") / "raw").read_bytes() == LETTERS
+        assert (fetch("folder") / "top/sub/b.txt").read_bytes() == LETTERS
+    assert network.asked == [FIRST, FOLDER]
+    network[FIRST] = LETTERS
     assert fetch("plain") == cache / "w" / "plain.bin"
     assert fetch("hub").read_bytes() == LETTERS
     assert not [path for path in cache.rglob("*") if path.name.startswith(".part")]
@@ -126,9 +124,8 @@ def test_a_mirror_with_an_address_is_asked_for_both_forms_first(monkeypatch, net
     monkeypatch.setenv("COURSEKIT_MIRROR", "http://classroom/files")
     network["http://classroom/files/letters/raw.gz"] = PACKED
     fetch("letters")
-    assert network.asked == [
-        f"http://classroom/files/letters/raw{end}" for end in ("", ".gz")
-    ]
+    base = "http://classroom/files/letters/raw"
+    assert network.asked == [base, f"{base}.gz"]
 
 
 @pytest.mark.parametrize("wrong", [b"", b"<html>log in</html>", b"B" * 100_000])

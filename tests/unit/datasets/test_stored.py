@@ -142,9 +142,8 @@ def test_mnist_has_the_pixels_of_its_files(fetched):
     images, labels = noise(0, 30, 28 * 28)[..., 0].reshape(30, 28, 28), np.arange(30) % 10
     for prefix, n in [("train", 30), ("t10k", 20)]:
         files = {"images-idx3": images[:n], "labels-idx1": labels[:n].astype(np.uint8)}
-        root = fetched(
-            {f"MNIST/raw/{prefix}-{name}-ubyte": idx(a) for name, a in files.items()}
-        )
+        raw = {f"MNIST/raw/{prefix}-{name}-ubyte": idx(a) for name, a in files.items()}
+        root = fetched(raw)
     train, test = (load_download("mnist", part) for part in PARTS)
     assert np.array_equal(train.images[..., 0], images)
     assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
@@ -176,12 +175,9 @@ def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
 
 
 def test_eurosat_gets_a_fixed_stratified_split(fetched):
-    files = {
-        f"2750/{name}/{name}_{index}.jpg": noise(100 * number + index)
-        for number, (name, count) in enumerate({"Forest": 10, "River": 5}.items())
-        for index in range(count)
-    }
-    fetched(files)
+    paths = [f"2750/Forest/{i}.jpg" for i in range(10)]
+    paths += [f"2750/River/{i}.jpg" for i in range(5)]
+    fetched({path: noise(seed) for seed, path in enumerate(paths)})
     train, test = (load_download("eurosat", part) for part in PARTS)
     assert train.images.shape == (12, 64, 64, 3)
     assert np.bincount(train.labels).tolist() == [8, 4]
