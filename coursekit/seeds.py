@@ -64,9 +64,6 @@ def seeded(*parts: int | str) -> Iterator[None]:
     >>> torch.equal(a.weight, b.weight)
     True
     """
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(derive_seed(*parts))
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(*parts))
         yield
-    finally:
-        torch.set_rng_state(state)

@@ -15,11 +15,7 @@ from PIL import Image, ImageOps
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import DataError
 
-_PARTS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_PART = re.compile(r"(train|val|test)(ing|id|idation)?", re.IGNORECASE)
 _WNID = re.compile(r"n\d{8}_")  # ImageNet's names: n01440764_tench.JPEG
 
 
@@ -90,12 +86,8 @@ def find_parts(folder: Path) -> dict[str, Path]:
     may be the class of trains.
     """
     folders = _subfolders(folder)
-    parts = {
-        part: sub
-        for sub in folders
-        for part, words in _PARTS.items()
-        if sub.name.lower() in words
-    }
+    matches = [(_PART.fullmatch(sub.name), sub) for sub in folders]
+    parts = {match[1].lower(): sub for match, sub in matches if match}
     return parts if "train" in parts and (len(parts) > 1 or len(folders) == 1) else {}
 
 

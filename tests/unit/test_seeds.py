@@ -41,11 +41,3 @@ def test_a_seeded_block_leaves_the_global_generator_as_it_was_even_if_it_fails()
     with suppress(KeyError), seeded(5):
         {}[torch.rand(100)]
     assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
-
-
-def test_a_seeded_block_draws_what_its_seed_says():
-    def draw(*parts):
-        with seeded(*parts):
-            return torch.rand(3).tolist()
-
-    assert draw(0, "a") == draw(0, "a") != draw(0, "b")
