@@ -29,7 +29,8 @@ def load_folder(
 ) -> ImageSet:
     """Return the images of a folder, with the names of its sub-folders as classes.
 
-    Every file is looked at first; one error names all that cannot be used.
+    Every file is looked at first; one error names all that cannot be used. The attribute
+    ``"file"`` holds each image's relative path, the card lists files that were left out.
 
     Parameters
     ----------
@@ -47,12 +48,6 @@ def load_folder(
         such as ``n01440764_tench.JPEG`` are sorted by ImageNet's class index.
     channels : {3, 1}, default=3
         RGB or gray.
-
-    Returns
-    -------
-    ImageSet
-        With each image's relative path as the attribute ``"file"``. The card lists files
-        that were left out.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
 

@@ -32,13 +32,14 @@ def make_loader(
 ) -> "Loader":
     """Return a loader that gives `data` in batches of images and labels.
 
+    Images are float32 of shape (batch_size, channels, height, width), labels int64.
+
     Parameters
     ----------
     data : ImageSet, or pair of Tensors
         Images and their labels. A pair holds inputs of shape (n_samples, ...) - uint8 ones
         are brightness from 0 to 255 - and labels of shape (n_samples,).
     batch_size : int
-        Samples a batch.
     seed : int, optional
         Decides the order and the augmentation of every epoch. Needed for `shuffle`.
     shuffle : bool, default=False
@@ -50,12 +51,6 @@ def make_loader(
         draws *once* for what it is given: on a batch, it turns all images or none.
     drop_last : bool, default=False
         Whether to leave out a last batch that is not full.
-
-    Returns
-    -------
-    Loader
-        Gives pairs: float32 of shape (batch_size, channels, height, width) and int64 of
-        shape (batch_size,).
 
     Examples
     --------
@@ -159,17 +154,14 @@ def split_stratified(
 ) -> dict[str, ImageSet]:
     """Cut `image_set` into parts that share no image and hold every class in its share.
 
+    Inside a part the images keep the order they had.
+
     Parameters
     ----------
     sizes : mapping of str to int or float
         The name of each part and its size: all numbers of images (``{"train": 300,
         "test": 100}``) or all fractions of the set (``{"train": 0.75, "test": 0.25}``).
         What they leave over is in no part.
-
-    Returns
-    -------
-    dict of str to ImageSet
-        In the order of `sizes`; inside a part the images keep the order they had.
 
     Examples
     --------

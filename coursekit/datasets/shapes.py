@@ -204,6 +204,10 @@ def make_shapes(
 ) -> ImageSet:
     """Return captioned pictures of shapes, numbers `start` on of the world of `seed`.
 
+    Of shape (n_images, image_size, image_size, 3); each class comes once in every
+    ``len(shapes)`` pictures. The attributes are ``"shape"``, ``"color"``, ``"size"`` and
+    ``"background"``.
+
     Parameters
     ----------
     n_images, seed, image_size : int
@@ -218,13 +222,6 @@ def make_shapes(
         What the other attributes are drawn from; one name fixes one: ``colors=["red"]``.
     exclude_pairs : sequence of (str, str)
         (shape, color) pairs that are never drawn, such as `HELD_OUT_PAIRS`.
-
-    Returns
-    -------
-    ImageSet
-        Images of shape (n_images, image_size, image_size, 3); each class once in every
-        ``len(shapes)`` pictures; captions; the attributes ``"shape"``, ``"color"``,
-        ``"size"`` and ``"background"``.
 
     Examples
     --------
