@@ -42,10 +42,12 @@ RGB = {
     "white": (0.95, 0.95, 0.94),
 }
 COLORS = tuple(RGB)
+_RGB = np.array(list(RGB.values()), np.float32)
 
 # Half-width of a shape of each size, as a share of the picture's.
 RADII = {"small": 0.36, "medium": 0.52, "large": 0.72}
 SIZES = tuple(RADII)
+_RADII = np.array(list(RADII.values()), np.float32)
 
 NAMES = {"shape": ALL_SHAPES, "color": COLORS, "size": SIZES, "background": BACKGROUNDS}
 
@@ -75,19 +77,19 @@ def _with_article(words: str) -> str:
     return f"{'an' if sounds_like_vowel else 'a'} {words}"
 
 
-def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
-    """Return scenes with these attributes, by name, and everything else at random.
+def random_scene(draws: Draws, numbers: dict[str, np.ndarray]) -> Rows:
+    """Return scenes with these attributes and everything else at random.
 
-    The picture is 2 wide; sizes are half-widths.
+    Attributes are places in `NAMES`. The picture is 2 wide; sizes are half-widths.
     """
     uniform = draws.uniform
-    radius = _look_up(attributes["size"], RADII) * uniform("radius", 0.96, 1.04)
+    radius = _RADII[numbers["size"]] * uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = uniform("x", -1, 1) * room, uniform("y", -1, 1) * room
-    rgb = _look_up(attributes["color"], RGB) * uniform("brightness", 0.85, 1.05)[:, None]
+    rgb = _RGB[numbers["color"]] * uniform("brightness", 0.85, 1.05)[:, None]
     rgb = np.clip(rgb + uniform("tint", -0.05, 0.05, n_columns=3), 0, 1)
     return Rows(
-        shape=_numbers(attributes["shape"], ALL_SHAPES),
+        shape=numbers["shape"],
         x=x,
         y=y,
         radius=radius,
@@ -95,7 +97,7 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         turn=draws.directions("turn", -40 / 360, 40 / 360),
         color=rgb,
         pattern=Rows(
-            kind=_numbers(attributes["background"], BACKGROUNDS),
+            kind=numbers["background"],
             turn=draws.directions("pattern turn"),  # in which the pattern repeats
             period=uniform("pattern period", 0.26, 0.75),  # its length there
             phase=uniform("pattern phase", n_columns=2),  # shift in periods
@@ -113,14 +115,6 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         noise=uniform("noise one") * uniform("noise two", 0, 0.08),
         noise_keys=draws.bits("noise"),
     )
-
-
-def _look_up(names: np.ndarray, table: dict) -> np.ndarray:
-    return np.array([table[name] for name in names], np.float32)
-
-
-def _numbers(names: np.ndarray, known: Sequence[str]) -> np.ndarray:
-    return np.array([known.index(name) for name in names])
 
 
 def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
@@ -158,7 +152,7 @@ def _clutter_behind(draws: Draws) -> Rows:
         width=length * np.array([0.3, 0.9, 1, 1], np.float32),
         slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(length), 1)),  # 1: triangle
         visible=draws.uniform("clutter", n_columns=4) < 0.3,
-        color=_item_colors(draws, "clutter color", 4),
+        color=_RGB[draws.integers("clutter color", len(COLORS), n_columns=4)],
     )
 
 
@@ -174,14 +168,9 @@ def _bar_in_front(draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
         width=draws.uniform("bar width", 0.09, 0.14) * radius,
         slant=np.zeros_like(x),
         visible=draws.happens("bar", 0.15),
-        color=_item_colors(draws, "bar color", 1)[:, 0],
+        color=_RGB[draws.integers("bar color", len(COLORS))],
     )
     return bar.at((slice(None), None))
-
-
-def _item_colors(draws: Draws, name: str, n_items: int) -> np.ndarray:
-    rgb = np.array(list(RGB.values()), np.float32)
-    return rgb[draws.integers(name, len(COLORS), n_columns=n_items)]
 
 
 CARD = """\
@@ -229,11 +218,11 @@ def make_shapes(
     ImageSet(100 images of 32 x 32 x 3, 18 classes)
     """
     given = zip(NAMES, (shapes, colors, sizes, backgrounds), strict=True)
-    choices = {kind: _known(kind, names) for kind, names in given}
-    excluded = {tuple(pair) for pair in exclude_pairs}
-    allowed = np.array(
-        [[(s, c) not in excluded for c in choices["color"]] for s in choices["shape"]]
-    )
+    choices = {kind: _numbers(kind, names) for kind, names in given}
+    allowed = np.ones((len(ALL_SHAPES), len(COLORS)), bool)
+    for shape, color in exclude_pairs:
+        allowed[ALL_SHAPES.index(shape), COLORS.index(color)] = False
+    allowed = allowed[choices["shape"]][:, choices["color"]]
     if not allowed.any(axis=1).all():
         msg = (
             "exclude_pairs leaves a shape without a color. Allow a color, or leave it out."
@@ -248,16 +237,17 @@ def make_shapes(
         "size": draws.integers("size", len(choices["size"])),
         "background": draws.integers("background", len(choices["background"])),
     }
-    attributes = {name: np.array(choices[name])[rows] for name, rows in picked.items()}
+    numbers = {kind: choices[kind][rows] for kind, rows in picked.items()}
+    attributes = {kind: np.array(NAMES[kind])[rows] for kind, rows in numbers.items()}
     images = np.empty((n_images, image_size, image_size, 3), np.uint8)
     for rows in chunks(n_images, image_size):
-        some = {name: values[rows] for name, values in attributes.items()}
+        some = {kind: values[rows] for kind, values in numbers.items()}
         scene = random_scene(draws.rows(rows), some)
         images[rows] = draw_scenes(scene, image_size=image_size)
     return ImageSet(
         images=images,
         labels=labels,
-        class_names=choices["shape"],
+        class_names=[ALL_SHAPES[number] for number in choices["shape"]],
         captions=tuple(map(caption_shape, *attributes.values())),
         attributes=attributes,
         card=CARD,
@@ -275,8 +265,8 @@ def draw_shape(
     (64, 64, 3)
     """
     given = zip(NAMES, (shape, color, size, "plain"), strict=True)
-    names = {kind: _known(kind, name) for kind, name in given}
-    scene = random_scene(Draws(0, "clean", np.zeros(1, np.uint64)), names)
+    numbers = {kind: _numbers(kind, name) for kind, name in given}
+    scene = random_scene(Draws(0, "clean", np.zeros(1, np.uint64)), numbers)
     place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
     light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
     paper = [(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]
@@ -288,14 +278,14 @@ def draw_shape(
     return draw_scenes(scene, image_size=image_size)[0]
 
 
-def _known(kind: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as a tuple, or say which are known."""
+def _numbers(kind: str, names: Sequence[str]) -> np.ndarray:
+    """Return the places of the names in `NAMES`, or say which are known."""
     names = (names,) if isinstance(names, str) else tuple(names)
     if not names or set(names) - set(NAMES[kind]):
         known, given = ", ".join(NAMES[kind]), ", ".join(names)
         msg = f"Each {kind} must be one of {known}, got {given or 'none'}."
         raise SettingsError(msg)
-    return names
+    return np.array([NAMES[kind].index(name) for name in names])
 
 
 BRIGHT = ("red", "orange", "yellow", "cyan", "pink", "white")
