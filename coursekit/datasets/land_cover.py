@@ -257,11 +257,8 @@ def patchwork(lattice: Cells, palette: np.ndarray) -> Canvas:
     """Return a canvas on which every cell has one of eight colors, (n_images, 8, 3)."""
     entry = (lattice.bits & np.uint32(7)).astype(np.intp)
     entry += 8 * np.arange(len(palette))[:, None, None]
-    canvas = np.empty((len(entry), 3, *entry.shape[1:]), np.float32)
-    for channel in range(3):
-        colors = palette[:, :, channel].reshape(-1)
-        np.take(colors, entry, out=canvas[:, channel], mode="clip")
-    return canvas
+    colors = palette.reshape(-1, 3).T
+    return np.take(colors, entry, axis=1, mode="clip").swapaxes(0, 1)
 
 
 # What is painted
