@@ -102,10 +102,8 @@ def add_grain(canvas: Canvas, keys: np.ndarray, strength: np.ndarray) -> None:
     word = np.arange(n_pixels, dtype=np.uint32) * np.uint32(0x9E3779B1)
     word = word[None] ^ (keys >> np.uint64(32)).astype(np.uint32)[:, None]
     _mix32(word)
-    table, noise = _quantile_table(), np.empty((len(keys), 3, n_pixels), np.float32)
-    for plane in range(3):
-        level = (word >> np.uint32(10 * plane)) & np.uint32(N_QUANTILES - 1)
-        noise[:, plane] = table[level]
+    shifts = np.array([0, 10, 20], np.uint32)[:, None]  # ten bits a plane
+    noise = _quantile_table()[(word[:, None] >> shifts) & np.uint32(N_QUANTILES - 1)]
     noise *= column(strength)
     canvas += noise.reshape(canvas.shape)
 
