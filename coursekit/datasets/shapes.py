@@ -132,11 +132,9 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
 
 def _farthest(candidates: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """Return of each image's candidates the one least like any of the others."""
-    distances = []
-    for other in others:
-        change = (candidates - other[:, None]) ** 2
-        distances.append(change[..., 0] + change[..., 1] + change[..., 2])
-    best = np.argmax(np.minimum.reduce(distances), axis=1)
+    change = (candidates[:, None] - np.stack(others, axis=1)[:, :, None]) ** 2
+    distances = change[..., 0] + change[..., 1] + change[..., 2]
+    best = np.argmax(distances.min(axis=1), axis=1)
     return candidates[np.arange(len(best)), best]
 
 
