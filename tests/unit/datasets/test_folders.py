@@ -12,7 +12,7 @@ from coursekit.datasets import load_folder
 from coursekit.datasets.folders import read_image
 from coursekit.errors import DataError
 
-RED, GREEN = (250, 10, 10), (10, 250, 10)
+RED = (250, 10, 10)
 
 
 def save(path, color=RED, size=(12, 8), mode="RGB", **options):
@@ -36,8 +36,8 @@ def noisy(size=(60, 40), seed=0):
 def pets(tmp_path):
     """Two classes with three images each, of different sizes."""
     for index, size in enumerate([(12, 8), (20, 30), (16, 16)]):
-        save(tmp_path / "pets" / "cat" / f"{index}.png", RED, size)
-        save(tmp_path / "pets" / "dog" / f"{index}.png", GREEN, size)
+        for name, color in {"cat": RED, "dog": (10, 250, 10)}.items():
+            save(tmp_path / "pets" / name / f"{index}.png", color, size)
     return tmp_path / "pets"
 
 
@@ -199,13 +199,10 @@ def test_all_bad_files_stand_in_one_message(pets, image_size):
         assert BAD_FILES[name][1] in line
 
 
-def test_lazy_images_can_be_cut_and_pickled(pets):
+def test_lazy_images_can_be_pickled(pets):
     image_set = load_folder(pets)
-    images = pickle.loads(pickle.dumps(image_set.images[1:]))  # noqa: S301 - our own bytes
+    images = pickle.loads(pickle.dumps(image_set.images))  # noqa: S301 - our own bytes
     assert np.array_equal(images[-1], image_set.images[5])
-    tensors, labels = image_set.subset([5, 2]).to_tensors()
-    assert tensors.shape == (2, 3, 16, 16)
-    assert labels.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
