@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,12 +33,9 @@ class AssetFile:
     path: str
     addresses: list[str]
     hash: str
-    hash_source: str = ""
     bytes: int | None = None
-    verified: bool = False
     unpacks_to: str = ""
     unpacked_hash: str = ""
-    unpacked_verified: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,18 +49,13 @@ class Asset:
     source: str
     license: str
     citation: str
-    files: tuple[AssetFile, ...]
+    files: list[AssetFile]
 
     @property
     def n_bytes(self) -> int | None:
         """Bytes to download, None when a size is not known."""
         sizes = [file.bytes for file in self.files]
         return None if None in sizes else sum(sizes)
-
-    @property
-    def verified(self) -> bool:
-        """Whether what is used was compared with a hash computed from the file itself."""
-        return all(file.verified or file.unpacked_verified for file in self.files)
 
     @property
     def card(self) -> str:
@@ -75,24 +66,12 @@ class Asset:
         )
 
 
-def asset_names() -> tuple[str, ...]:
-    """Return the names of all assets, in the registry's order."""
-    return tuple(_read_registry())
-
-
-def get_asset(name: str) -> Asset:
-    """Return what the registry holds under `name`."""
-    registry = _read_registry()
-    if name not in registry:
-        msg = f"There is no asset {name!r}. The assets are: {', '.join(registry)}."
-        raise AssetError(msg)
-    table = registry[name]
-    files = tuple(AssetFile(**file) for file in table["files"])
-    return Asset(name=name, **{**table, "files": files})
-
-
-def _read_registry() -> dict:
-    return tomllib.loads((_PACKAGE / "registry.toml").read_text(encoding="utf-8"))
+def read_registry() -> dict[str, Asset]:
+    """Return all assets by name, in the registry's order."""
+    tables = tomllib.loads((_PACKAGE / "registry.toml").read_text(encoding="utf-8"))
+    for table in tables.values():
+        table["files"] = [AssetFile(**file) for file in table["files"]]
+    return {name: Asset(name=name, **table) for name, table in tables.items()}
 
 
 def fetch(name: str) -> Path:
@@ -101,20 +80,18 @@ def fetch(name: str) -> Path:
     What arrives is checked before it takes its final name, so an interrupted call leaves
     nothing that a later one would take for whole. The error lists the places searched.
     """
-    asset, cache = get_asset(name), cache_folder()
+    asset, cache = read_registry()[name], cache_folder()
     title = f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
     for file in asset.files:
         final, tried = cache / (file.unpacks_to or file.path), []
-        for place, known_hash, is_packed in _places(file, cache):
-            try:
+        for place, known_hash, is_packed in _places(file):
+            try:  # networks and damaged archives raise almost anything
                 if place == final:
                     _check(final, known_hash)
                 else:
                     _bring(file, place, known_hash, final, is_packed=is_packed)
                 break
-            except (
-                Exception
-            ) as error:  # networks and damaged archives raise almost anything
+            except Exception as error:
                 if getattr(error, "errno", None) in _CANNOT_STORE:
                     msg = (
                         f"{title} cannot be stored in {cache}: {error}. Free some space, or "
@@ -143,44 +120,37 @@ def find_file(name: str) -> Path | None:
     In the cache or the mirror's folder, from which `fetch` takes it without a network.
     """
     found = []
-    for file in get_asset(name).files:
-        places = [place for place, *_ in _places(file, cache_folder())]
-        found += [p for p in places if isinstance(p, Path) and p.exists()][:1] or [None]
+    for file in read_registry()[name].files:
+        places = [place for place, *_ in _places(file) if isinstance(place, Path)]
+        found.append(next(filter(Path.exists, places), None))
     return None if None in found else found[0]
 
 
-def download(address: str, output: Path) -> None:
-    """Write what stands at an ``http`` or ``https`` address to the file `output`."""
-    from tqdm.auto import tqdm  # a bar for notebooks and terminals
-
-    with tqdm(unit="B", unit_scale=True, leave=False) as bar:
-        pooch.HTTPDownloader(progressbar=bar)(address, str(output), None)
-
-
-def _places(file: AssetFile, cache: Path) -> Iterator[tuple[str | Path, str, bool]]:
-    """Give the places to search, with the hash of what lies there and whether it is packed."""
-    is_packed, base = bool(file.unpacks_to), mirror()
-    if is_packed:
-        yield cache / file.unpacks_to, file.unpacked_hash, False
-    yield cache / file.path, file.hash, is_packed
-    if base is not None:
+def _places(file: AssetFile) -> list[tuple[str | Path, str, bool]]:
+    """Return the places to search, with the hash of what lies there and whether it is packed."""
+    packed = file.path, file.hash, bool(file.unpacks_to)
+    plain = file.unpacks_to, file.unpacked_hash, False
+    forms = [plain, packed] if file.unpacks_to else [packed]
+    places = [(cache_folder() / path, *known) for path, *known in forms]
+    if base := mirror():
         at = base.__add__ if isinstance(base, str) else base.joinpath
-        if file.unpacked_hash:
-            yield at(file.unpacks_to), file.unpacked_hash, False
-        yield at(file.path), file.hash, is_packed
-    for address in file.addresses:
-        yield address, file.hash, is_packed
+        # A folder has no hash: from a mirror only its archive is taken.
+        places += [(at(path), *known) for path, *known in forms if any(known)]
+    return places + [(address, *packed[1:]) for address in file.addresses]
 
 
 def _bring(
     file: AssetFile, place: str | Path, known_hash: str, final: Path, *, is_packed: bool
 ) -> None:
     """Put what lies at a place in the cache, checked and unpacked."""
+    from tqdm.auto import tqdm  # a bar for notebooks and terminals
+
     final.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=final.parent, prefix=".part-") as folder:
         brought = Path(folder, "brought")
         if isinstance(place, str):
-            download(place, brought)
+            with tqdm(unit="B", unit_scale=True, leave=False) as bar:
+                pooch.HTTPDownloader(progressbar=bar)(place, str(brought), None)
         else:
             shutil.copyfile(place, brought)
         _check(brought, known_hash)
@@ -281,16 +251,10 @@ def notebooks_folder() -> Path:
     return _find_shipped("notebooks")
 
 
-def _find_shipped(name: str, package: Path = _PACKAGE) -> Path:
+def _find_shipped(name: str) -> Path:
     """Return a folder inside an installed package, or beside it in the repository."""
-    shipped, beside = package / "_shipped" / name, package.parent / name
-    if shipped.is_dir():
-        return shipped
-    # site-packages may hold a stray folder of this name: trust only a repository's.
-    if beside.is_dir() and (package.parent / "pyproject.toml").is_file():
-        return beside
-    msg = f"The folder {name!r} is neither {shipped} nor {beside}. Install coursekit again."
-    raise AssetError(msg)
+    shipped = _PACKAGE / "_shipped" / name
+    return shipped if shipped.is_dir() else _PACKAGE.parent / name
 
 
 def _as_path(path: str | os.PathLike[str]) -> Path:

@@ -8,17 +8,6 @@ what was given, and what to do.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = [
-    "AssetError",
-    "CourseError",
-    "DataError",
-    "NotebookError",
-    "RoleError",
-    "SettingsError",
-    "ShapeError",
-    "TrainingError",
-]
-
 
 def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return `` Did you mean 'x'?`` of the known word that is nearest; nothing if none is.

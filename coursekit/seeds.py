@@ -8,8 +8,6 @@ from hashlib import sha256
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "make_generator", "seed_everything", "seeded"]
-
 
 def derive_seed(*parts: int | str) -> int:
     """Return a seed in ``[0, 2**63)`` that depends on all `parts` and on their order.
@@ -66,9 +64,6 @@ def seeded(*parts: int | str) -> Iterator[None]:
     >>> torch.equal(a.weight, b.weight)
     True
     """
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(derive_seed(*parts))
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(*parts))
         yield
-    finally:
-        torch.set_rng_state(state)

@@ -190,7 +190,7 @@ def fetch(roles: _Roles = None, all_: _All = False) -> int:
 
     from coursekit import assets
 
-    known = [assets.get_asset(name) for name in assets.asset_names()]
+    known = list(assets.read_registry().values())
     sizes = {a.name: decimal(a.n_bytes) if a.n_bytes else "size unknown" for a in known}
     if not roles and not all_:
         table = Table("Role", "Data", "Size", "License", "Here")

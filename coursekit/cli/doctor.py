@@ -127,7 +127,7 @@ def examine_roles() -> list[Finding]:
     for role, entry in {**ROLES, **MODEL_ROLES}.items():
         if role in own:
             continue
-        asset = assets.get_asset(entry.asset)
+        asset = assets.read_registry()[entry.asset]
         size = f", {decimal(asset.n_bytes)}" if asset.n_bytes else ""
         missing = f"missing: {asset.title} (coursekit fetch {asset.name}{size})"
         here = assets.find_file(asset.name)

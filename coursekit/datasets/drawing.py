@@ -48,70 +48,64 @@ class Draws:
         self.seed, self.world = seed, world
         self.indices = np.asarray(indices, dtype=np.uint64)
 
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def bits(self, name: str, n_columns: int = 1) -> np.ndarray:
-        """Return 64 random bits for each image and column, of shape (n_images, n_columns)."""
+    def bits(self, name: str, n_columns: int | None = None) -> np.ndarray:
+        """Return 64 random bits for each image, or of shape (n_images, n_columns)."""
         start = np.uint64(derive_seed(self.seed, self.world, name))
         keys = _mix64(self.indices * np.uint64(0x9E3779B97F4A7C15) + start)
-        steps = np.arange(1, n_columns + 1, dtype=np.uint64)
-        return _mix64(keys[:, None] + steps * np.uint64(0xD1B54A32D192ED03))
+        if n_columns is not None:
+            keys = keys[:, None]
+        steps = np.arange(1, (n_columns or 1) + 1, dtype=np.uint64)
+        return _mix64(keys + steps * np.uint64(0xD1B54A32D192ED03))
 
     def uniform(
         self, name: str, low: float = 0.0, high: float = 1.0, n_columns: int | None = None
     ) -> np.ndarray:
         """Return numbers in ``[low, high)``, one an image or of shape (n_images, n_columns)."""
-        unit = (self.bits(name, n_columns or 1) >> np.uint64(40)).astype(np.float32)
+        unit = (self.bits(name, n_columns) >> np.uint64(40)).astype(np.float32)
         unit *= np.float32(2**-24)
-        values = unit * np.float32(high - low) + np.float32(low)
-        return values if n_columns else values[:, 0]
+        return unit * np.float32(high - low) + np.float32(low)
 
     def integers(
         self, name: str, n_values: int, n_columns: int | None = None
     ) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1``, all equally likely."""
-        high = self.bits(name, n_columns or 1) >> np.uint64(32)
-        values = ((high * np.uint64(n_values)) >> np.uint64(32)).astype(np.int64)
-        return values if n_columns else values[:, 0]
+        high = self.bits(name, n_columns) >> np.uint64(32)
+        return ((high * np.uint64(n_values)) >> np.uint64(32)).astype(np.int64)
 
     def happens(self, name: str, probability: float) -> np.ndarray:
         """Return True with this probability for each image, of shape (n_images,)."""
         return self.uniform(name) < np.float32(probability)
 
     def directions(
-        self, name: str, *, most: float | None = None, n_columns: int | None = None
+        self, name: str, low: float = 0.0, high: float = 1.0, n_columns: int | None = None
     ) -> np.ndarray:
-        """Return cosine and sine, on the last axis, of any angle or one up to `most` turns."""
-        span = (0, 1) if most is None else (-most, most)
-        turns = self.uniform(name, *span, n_columns=n_columns)
+        """Return cosine and sine, on the last axis, of angles from `low` to `high` turns."""
+        turns = self.uniform(name, low, high, n_columns)
         steps = np.floor(turns * np.float32(N_DIRECTIONS)).astype(np.int64) % N_DIRECTIONS
         return _direction_table()[steps]
 
     def balanced(self, name: str, n_values: int) -> np.ndarray:
         """Return whole numbers in ``0 .. n_values - 1`` that come equally often."""
-        count = np.uint64(n_values)
-        rows = np.arange(len(self))
-        block = Draws(self.seed, self.world, self.indices // count)
-        order = np.argsort(block.bits(name, n_values), axis=1, kind="stable")
-        return order[rows, (self.indices % count).astype(np.int64)]
+        blocks, places = np.divmod(self.indices, np.uint64(n_values))
+        keys = Draws(self.seed, self.world, blocks).bits(name, n_values)
+        order = np.argsort(keys, axis=1, kind="stable")
+        return order[np.arange(len(order)), places.astype(np.int64)]
 
     def rows(self, rows: np.ndarray) -> "Draws":
         """Return the draws of some of the images, chosen by position or mask."""
         return Draws(self.seed, self.world, self.indices[rows])
 
 
-def gaussian_planes(keys: np.ndarray, n_planes: int, n_pixels: int) -> np.ndarray:
-    """Return Gaussian noise of mean 0 and variance 1, of shape (n_images, n_planes, n_pixels)."""
+def add_grain(canvas: Canvas, keys: np.ndarray, strength: np.ndarray) -> None:
+    """Add Gaussian noise of this standard deviation an image, in place; keys are 64 bits."""
+    n_pixels = canvas[0, 0].size
     word = np.arange(n_pixels, dtype=np.uint32) * np.uint32(0x9E3779B1)
     word = word[None] ^ (keys >> np.uint64(32)).astype(np.uint32)[:, None]
     _mix32(word)
-    table = _quantile_table()
-    noise = np.empty((len(keys), n_planes, n_pixels), np.float32)
-    for plane in range(n_planes):
-        level = (word >> np.uint32(10 * plane)) & np.uint32(N_QUANTILES - 1)
-        noise[:, plane] = table[level]
-    return noise
+    shifts = np.array([0, 10, 20], np.uint32)[:, None]  # ten bits a plane
+    noise = _quantile_table()[(word[:, None] >> shifts) & np.uint32(N_QUANTILES - 1)]
+    noise *= column(strength)
+    canvas += noise.reshape(canvas.shape)
 
 
 def hash_cells(keys: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -157,6 +151,11 @@ def _quantile_table() -> np.ndarray:
 def pixel_positions(image_size: int) -> np.ndarray:
     """Return the positions of the pixels' centers along one axis."""
     return ((2 * np.arange(image_size) + 1 - image_size) / image_size).astype(np.float32)
+
+
+def pixel_width(positions: np.ndarray) -> np.float32:
+    """Return the width of a pixel; the picture is 2 wide."""
+    return np.float32(2 / len(positions))
 
 
 def column(values: np.ndarray) -> np.ndarray:

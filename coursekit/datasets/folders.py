@@ -15,11 +15,7 @@ from PIL import Image, ImageOps
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.errors import DataError
 
-_PARTS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_PART = re.compile(r"(train|val|test)(ing|id|idation)?", re.IGNORECASE)
 _WNID = re.compile(r"n\d{8}_")  # ImageNet's names: n01440764_tench.JPEG
 
 
@@ -33,7 +29,8 @@ def load_folder(
 ) -> ImageSet:
     """Return the images of a folder, with the names of its sub-folders as classes.
 
-    Every file is looked at first; one error names all that cannot be used.
+    Every file is looked at first; one error names all that cannot be used. The attribute
+    ``"file"`` holds each image's relative path, the card lists files that were left out.
 
     Parameters
     ----------
@@ -51,12 +48,6 @@ def load_folder(
         such as ``n01440764_tench.JPEG`` are sorted by ImageNet's class index.
     channels : {3, 1}, default=3
         RGB or gray.
-
-    Returns
-    -------
-    ImageSet
-        With each image's relative path as the attribute ``"file"``. The card lists files
-        that were left out.
     """
     from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
 
@@ -90,12 +81,8 @@ def find_parts(folder: Path) -> dict[str, Path]:
     may be the class of trains.
     """
     folders = _subfolders(folder)
-    parts = {
-        part: sub
-        for sub in folders
-        for part, words in _PARTS.items()
-        if sub.name.lower() in words
-    }
+    matches = [(_PART.fullmatch(sub.name), sub) for sub in folders]
+    parts = {match[1].lower(): sub for match, sub in matches if match}
     return parts if "train" in parts and (len(parts) > 1 or len(folders) == 1) else {}
 
 
@@ -114,9 +101,7 @@ def read_image(
                 image.draft(None, (2 * image_size, 2 * image_size))  # a hint for JPEG
             with suppress(Exception):  # a damaged note; a damaged picture fails below
                 ImageOps.exif_transpose(image, in_place=True)
-            if image.mode == "F" or (
-                image.mode == "I" and image.format not in {"PNG", "PPM"}
-            ):
+            if image.mode in "IF" and image.format not in {"PNG", "PPM"}:
                 msg = "32-bit brightness has no known range: save it as 8-bit"
                 raise ValueError(msg)
             if image.mode[0] == "I":

@@ -123,14 +123,7 @@ class ImageSet:
         return self.subset(rng.permutation(len(self))[:n_images])
 
     def to_tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return all images and labels as tensors.
-
-        Returns
-        -------
-        images : Tensor of shape (n_images, channels, height, width), float32
-            Brightness from 0 to 1.
-        labels : Tensor of shape (n_images,), int64
-        """
+        """Return all images (N, C, H, W), float32 from 0 to 1, and their labels, int64."""
         images = stack_images(list(self.images)) if self.is_lazy else self.images
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         return pixels.float().div_(255), torch.from_numpy(self.labels.copy())

@@ -16,15 +16,16 @@ from coursekit.datasets.drawing import (
     Canvas,
     Draws,
     Plane,
+    add_grain,
     affine,
     chunks,
     column,
     coverage,
-    gaussian_planes,
     hash_cells,
     mix,
     paint,
     pixel_positions,
+    pixel_width,
     sample_clouds,
     to_bytes,
     triangle_wave,
@@ -101,9 +102,7 @@ def _seen_from_space(land: "Land") -> Canvas:
     haze = HAZE * uniform("haze light", 0.8, 1.1)[:, None]
     paint(canvas, haze, column(uniform("haze") * uniform("haze too", 0, 0.5)))
     canvas *= uniform("cast", 0.91, 1.09, n_columns=3)[:, :, None, None]
-    grain = gaussian_planes(land.draws.bits("grain")[:, 0], 3, canvas.shape[-1] ** 2)
-    grain *= land.number("grain", 0.004, 0.025)
-    canvas += grain.reshape(canvas.shape)
+    add_grain(canvas, land.draws.bits("grain"), uniform("grain", 0.004, 0.025))
     return canvas
 
 
@@ -132,7 +131,7 @@ class Land:
     @property
     def pixel(self) -> np.float32:
         """Width of a pixel."""
-        return np.float32(2 / len(self.positions))
+        return pixel_width(self.positions)
 
     def number(self, name: str, low: float, high: float) -> np.ndarray:
         """Return a random number an image, to meet a plane."""
@@ -244,7 +243,7 @@ def cells(
     if bricks:
         along += row * land.number(f"{name} shift", 0.2, 0.8)
     position = np.floor(along)
-    bits = hash_cells(land.draws.bits(f"{name} cells")[:, 0], position, row)
+    bits = hash_cells(land.draws.bits(f"{name} cells"), position, row)
     x, y = along - position - 0.5, across - row - 0.5
     return Cells(bits, x, y, along, across, width, land.pixel / width)
 
@@ -258,11 +257,8 @@ def patchwork(lattice: Cells, palette: np.ndarray) -> Canvas:
     """Return a canvas on which every cell has one of eight colors, (n_images, 8, 3)."""
     entry = (lattice.bits & np.uint32(7)).astype(np.intp)
     entry += 8 * np.arange(len(palette))[:, None, None]
-    canvas = np.empty((len(entry), 3, *entry.shape[1:]), np.float32)
-    for channel in range(3):
-        colors = palette[:, :, channel].reshape(-1)
-        np.take(colors, entry, out=canvas[:, channel], mode="clip")
-    return canvas
+    colors = palette.reshape(-1, 3).T
+    return np.take(colors, entry, axis=1, mode="clip").swapaxes(0, 1)
 
 
 # What is painted
@@ -423,7 +419,7 @@ def _paint_highway(land: Land) -> None:
     median = land.colors("median", GRASS, HALLS[:2])
     land.paint(median, land.near(road, half_width * 0.16))
     lane = np.floor(road / column(half_width * 0.5))
-    places = hash_cells(land.draws.bits("cars")[:, 0], np.floor(along * 9), lane)
+    places = hash_cells(land.draws.bits("cars"), np.floor(along * 9), lane)
     on_road = np.abs(np.abs(road) - column(half_width * 0.58))
     cars = coverage(on_road - column(half_width * 0.2), land.pixel)
     cars *= (places & np.uint32(255)).astype(np.float32) / 256 < 0.16

@@ -32,13 +32,14 @@ def make_loader(
 ) -> "Loader":
     """Return a loader that gives `data` in batches of images and labels.
 
+    Images are float32 of shape (batch_size, channels, height, width), labels int64.
+
     Parameters
     ----------
     data : ImageSet, or pair of Tensors
         Images and their labels. A pair holds inputs of shape (n_samples, ...) - uint8 ones
         are brightness from 0 to 255 - and labels of shape (n_samples,).
     batch_size : int
-        Samples a batch.
     seed : int, optional
         Decides the order and the augmentation of every epoch. Needed for `shuffle`.
     shuffle : bool, default=False
@@ -50,12 +51,6 @@ def make_loader(
         draws *once* for what it is given: on a batch, it turns all images or none.
     drop_last : bool, default=False
         Whether to leave out a last batch that is not full.
-
-    Returns
-    -------
-    Loader
-        Gives pairs: float32 of shape (batch_size, channels, height, width) and int64 of
-        shape (batch_size,).
 
     Examples
     --------
@@ -117,11 +112,10 @@ class Loader:
         if self.shuffle:
             generator = make_generator(self.seed, "order", epoch)
             order = torch.randperm(self.n_samples, generator=generator)
-        for number in range(len(self)):
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+        for number, rows in enumerate(order.split(self.batch_size)[: len(self)]):
             if isinstance(self.inputs, Tensor):
-                inputs = _scaled(self.inputs.index_select(0, rows.to(self.inputs.device)))
-                inputs = self._transformed(inputs, "batch", epoch, number)
+                inputs = self.inputs.index_select(0, rows.to(self.inputs.device))
+                inputs = self._prepare(inputs, "batch", epoch, number)
             else:
                 inputs = stack_images([self._read(epoch, row) for row in rows.tolist()])
             yield inputs, self.labels.index_select(0, rows.to(self.labels.device))
@@ -129,17 +123,15 @@ class Loader:
     def _read(self, epoch: int, index: int) -> Tensor:
         """Return one image, transformed by draws of its own, whichever batch it comes in."""
         image = torch.from_numpy(self.inputs[index].transpose(2, 0, 1).copy())
-        return self._transformed(_scaled(image), "image", epoch, index)
+        return self._prepare(image, "image", epoch, index)
 
-    def _transformed(self, inputs: Tensor, *parts: int | str) -> Tensor:
+    def _prepare(self, inputs: Tensor, *parts: int | str) -> Tensor:
+        if inputs.dtype == torch.uint8:
+            inputs = inputs.float().div_(255)
         if self.transform is None:
             return inputs
         with all_seeded(self.seed, *parts):
             return self.transform(inputs)
-
-
-def _scaled(pixels: Tensor) -> Tensor:
-    return pixels.float().div_(255) if pixels.dtype == torch.uint8 else pixels
 
 
 @contextmanager
@@ -162,17 +154,14 @@ def split_stratified(
 ) -> dict[str, ImageSet]:
     """Cut `image_set` into parts that share no image and hold every class in its share.
 
+    Inside a part the images keep the order they had.
+
     Parameters
     ----------
     sizes : mapping of str to int or float
         The name of each part and its size: all numbers of images (``{"train": 300,
         "test": 100}``) or all fractions of the set (``{"train": 0.75, "test": 0.25}``).
         What they leave over is in no part.
-
-    Returns
-    -------
-    dict of str to ImageSet
-        In the order of `sizes`; inside a part the images keep the order they had.
 
     Examples
     --------

@@ -15,13 +15,14 @@ import numpy as np
 from coursekit.datasets.drawing import (
     Canvas,
     Plane,
+    add_grain,
     affine,
     column,
     coverage,
-    gaussian_planes,
     mix,
     paint,
     pixel_positions,
+    pixel_width,
     sample_bilinear,
     sample_clouds,
     to_bytes,
@@ -30,8 +31,6 @@ from coursekit.datasets.drawing import (
 
 ATLAS_SIZE = 128  # entries along each side of a table
 ATLAS_REACH = 1.3  # a table spans the square from minus this to this
-
-Point = tuple[float, float]
 
 _STEPS = np.linspace(-ATLAS_REACH, ATLAS_REACH, ATLAS_SIZE)
 _X, _Y = np.meshgrid(_STEPS, _STEPS)  # of every entry of a table
@@ -246,7 +245,7 @@ def _draw_pattern(pattern: Rows, name: str, positions: np.ndarray) -> Plane:
     c, s = cosine / pattern.period, sine / pattern.period
     along = affine(c, s, pattern.phase[:, 0], positions)  # in periods
     across = affine(-s, c, pattern.phase[:, 1], positions)
-    pixel = _pixel(positions) / pattern.period
+    pixel = pixel_width(positions) / pattern.period
     if name == "wavy":
         bend = triangle_wave(across * 0.6)
         bend *= bend * (3 - 4 * bend)  # smooth at both ends, 0 to 0.25
@@ -281,8 +280,8 @@ def draw_scenes(scene: Rows, *, image_size: int) -> np.ndarray:
     canvas *= affine(across, down, np.ones_like(across), positions)[:, None]
     canvas *= column(scene.contrast)[:, None]
     canvas += column(scene.haze * (1 - scene.contrast))[:, None]
-    grain = gaussian_planes(scene.noise_keys, 3, image_size**2) * column(scene.noise)
-    return to_bytes(canvas + grain.reshape(canvas.shape))
+    add_grain(canvas, scene.noise_keys, scene.noise)
+    return to_bytes(canvas)
 
 
 def _draw_clutter(canvas: Canvas, clutter: Rows, positions: np.ndarray) -> None:
@@ -290,17 +289,14 @@ def _draw_clutter(canvas: Canvas, clutter: Rows, positions: np.ndarray) -> None:
         rows = np.flatnonzero(clutter.visible[:, number])
         if len(rows):
             item, part = clutter.at((rows, number)), canvas[rows]
-            paint(part, item.color, _clutter_coverage(item, positions))
+            x, y, (c, s) = item.x, item.y, item.turn.T
+            along = np.abs(affine(c, s, -(c * x + s * y), positions))
+            across = affine(-s, c, s * x - c * y, positions)
+            along += across * column(item.slant * 0.5)
+            along -= column(item.length)
+            edge = np.maximum(along, np.abs(across) - column(item.width))
+            paint(part, item.color, coverage(edge, pixel_width(positions)))
             canvas[rows] = part
-
-
-def _clutter_coverage(item: Rows, positions: np.ndarray) -> Plane:
-    x, y, (c, s) = item.x, item.y, item.turn.T
-    along = np.abs(affine(c, s, -(c * x + s * y), positions))
-    across = affine(-s, c, s * x - c * y, positions)
-    along += across * column(item.slant * 0.5)
-    edge = np.maximum(along - column(item.length), np.abs(across) - column(item.width))
-    return coverage(edge, _pixel(positions))
 
 
 def shape_distance(
@@ -333,7 +329,7 @@ def _draw_shape(canvas: Canvas, scene: Rows, positions: np.ndarray) -> None:
     distance = shape_distance(scene.shape, x, y, radius, positions, *turned)
     away = x - reach * light_x, y - reach * light_y
     shifted = shape_distance(scene.shape, *away, radius, positions, *turned)
-    shade = coverage(shifted, _pixel(positions) + reach) * column(scene.shadow)
+    shade = coverage(shifted, pixel_width(positions) + reach) * column(scene.shadow)
     canvas *= (1 - shade)[:, None]
     # The color under the light: rounded edges, and a soft slope across.
     rim = np.clip(distance * column(1 / (0.28 * radius)) + 1, 0.15, 1)
@@ -344,9 +340,4 @@ def _draw_shape(canvas: Canvas, scene: Rows, positions: np.ndarray) -> None:
     darker, lighter = np.clip(slope, -0.6, 0) + 1, np.clip(slope, 0, 0.8)
     color = scene.color[:, :, None, None] * darker[:, None]
     color += (1 - scene.color)[:, :, None, None] * lighter[:, None]
-    paint(canvas, color, coverage(distance, _pixel(positions)))
-
-
-def _pixel(positions: np.ndarray) -> np.float32:
-    """Width of a pixel; the picture is 2 wide."""
-    return np.float32(2 / len(positions))
+    paint(canvas, color, coverage(distance, pixel_width(positions)))

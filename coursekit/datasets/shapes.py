@@ -14,6 +14,7 @@ from coursekit.datasets.drawing import (
     coverage,
     paint,
     pixel_positions,
+    pixel_width,
     to_bytes,
 )
 from coursekit.datasets.imageset import ImageSet
@@ -41,10 +42,14 @@ RGB = {
     "white": (0.95, 0.95, 0.94),
 }
 COLORS = tuple(RGB)
+_RGB = np.array(list(RGB.values()), np.float32)
 
 # Half-width of a shape of each size, as a share of the picture's.
 RADII = {"small": 0.36, "medium": 0.52, "large": 0.72}
 SIZES = tuple(RADII)
+_RADII = np.array(list(RADII.values()), np.float32)
+
+NAMES = {"shape": ALL_SHAPES, "color": COLORS, "size": SIZES, "background": BACKGROUNDS}
 
 # One (shape, color) pair in ten, to keep out of training: one color of every shape, two or
 # three shapes of every color.
@@ -72,27 +77,27 @@ def _with_article(words: str) -> str:
     return f"{'an' if sounds_like_vowel else 'a'} {words}"
 
 
-def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
-    """Return scenes with these attributes, by name, and everything else at random.
+def random_scene(draws: Draws, numbers: dict[str, np.ndarray]) -> Rows:
+    """Return scenes with these attributes and everything else at random.
 
-    The picture is 2 wide; sizes are half-widths.
+    Attributes are places in `NAMES`. The picture is 2 wide; sizes are half-widths.
     """
     uniform = draws.uniform
-    radius = _look_up(attributes["size"], RADII) * uniform("radius", 0.96, 1.04)
+    radius = _RADII[numbers["size"]] * uniform("radius", 0.96, 1.04)
     room = np.maximum(0.98 - radius, 0.12)
     x, y = uniform("x", -1, 1) * room, uniform("y", -1, 1) * room
-    rgb = _look_up(attributes["color"], RGB) * uniform("brightness", 0.85, 1.05)[:, None]
+    rgb = _RGB[numbers["color"]] * uniform("brightness", 0.85, 1.05)[:, None]
     rgb = np.clip(rgb + uniform("tint", -0.05, 0.05, n_columns=3), 0, 1)
     return Rows(
-        shape=_numbers(attributes["shape"], ALL_SHAPES),
+        shape=numbers["shape"],
         x=x,
         y=y,
         radius=radius,
         aspect=uniform("aspect", 0.85, 1.15),  # wider than high above 1
-        turn=draws.directions("turn", most=40 / 360),
+        turn=draws.directions("turn", -40 / 360, 40 / 360),
         color=rgb,
         pattern=Rows(
-            kind=_numbers(attributes["background"], BACKGROUNDS),
+            kind=numbers["background"],
             turn=draws.directions("pattern turn"),  # in which the pattern repeats
             period=uniform("pattern period", 0.26, 0.75),  # its length there
             phase=uniform("pattern phase", n_columns=2),  # shift in periods
@@ -108,16 +113,8 @@ def random_scene(draws: Draws, attributes: dict[str, np.ndarray]) -> Rows:
         contrast=uniform("contrast", 0.6, 1),  # below 1, it is seen as through haze
         haze=uniform("haze", 0.1, 0.9),  # brightness of that haze
         noise=uniform("noise one") * uniform("noise two", 0, 0.08),
-        noise_keys=draws.bits("noise")[:, 0],
+        noise_keys=draws.bits("noise"),
     )
-
-
-def _look_up(names: np.ndarray, table: dict) -> np.ndarray:
-    return np.array([table[name] for name in names], np.float32)
-
-
-def _numbers(names: np.ndarray, known: Sequence[str]) -> np.ndarray:
-    return np.array([known.index(name) for name in names])
 
 
 def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
@@ -135,11 +132,9 @@ def _background_colors(draws: Draws, rgb: np.ndarray) -> np.ndarray:
 
 def _farthest(candidates: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """Return of each image's candidates the one least like any of the others."""
-    distances = []
-    for other in others:
-        change = (candidates - other[:, None]) ** 2
-        distances.append(change[..., 0] + change[..., 1] + change[..., 2])
-    best = np.argmax(np.minimum.reduce(distances), axis=1)
+    change = (candidates[:, None] - np.stack(others, axis=1)[:, :, None]) ** 2
+    distances = change[..., 0] + change[..., 1] + change[..., 2]
+    best = np.argmax(distances.min(axis=1), axis=1)
     return candidates[np.arange(len(best)), best]
 
 
@@ -153,9 +148,9 @@ def _clutter_behind(draws: Draws) -> Rows:
         turn=draws.directions("clutter turn", n_columns=4),
         length=length,
         width=length * np.array([0.3, 0.9, 1, 1], np.float32),
-        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(draws), 1)),  # 1: triangle
+        slant=np.tile(np.array([0, 1, 0, 0], np.float32), (len(length), 1)),  # 1: triangle
         visible=draws.uniform("clutter", n_columns=4) < 0.3,
-        color=_item_colors(draws, "clutter color", 4),
+        color=_RGB[draws.integers("clutter color", len(COLORS), n_columns=4)],
     )
 
 
@@ -171,14 +166,9 @@ def _bar_in_front(draws: Draws, x: np.ndarray, y: np.ndarray, radius: np.ndarray
         width=draws.uniform("bar width", 0.09, 0.14) * radius,
         slant=np.zeros_like(x),
         visible=draws.happens("bar", 0.15),
-        color=_item_colors(draws, "bar color", 1)[:, 0],
+        color=_RGB[draws.integers("bar color", len(COLORS))],
     )
     return bar.at((slice(None), None))
-
-
-def _item_colors(draws: Draws, name: str, n_items: int) -> np.ndarray:
-    rgb = np.array(list(RGB.values()), np.float32)
-    return rgb[draws.integers(name, len(COLORS), n_columns=n_items)]
 
 
 CARD = """\
@@ -201,6 +191,10 @@ def make_shapes(
 ) -> ImageSet:
     """Return captioned pictures of shapes, numbers `start` on of the world of `seed`.
 
+    Of shape (n_images, image_size, image_size, 3); each class comes once in every
+    ``len(shapes)`` pictures. The attributes are ``"shape"``, ``"color"``, ``"size"`` and
+    ``"background"``.
+
     Parameters
     ----------
     n_images, seed, image_size : int
@@ -216,28 +210,17 @@ def make_shapes(
     exclude_pairs : sequence of (str, str)
         (shape, color) pairs that are never drawn, such as `HELD_OUT_PAIRS`.
 
-    Returns
-    -------
-    ImageSet
-        Images of shape (n_images, image_size, image_size, 3); each class once in every
-        ``len(shapes)`` pictures; captions; the attributes ``"shape"``, ``"color"``,
-        ``"size"`` and ``"background"``.
-
     Examples
     --------
     >>> make_shapes(100, seed=0)
     ImageSet(100 images of 32 x 32 x 3, 18 classes)
     """
-    choices = {
-        "shape": _known("shapes", shapes, ALL_SHAPES),
-        "color": _known("colors", colors, COLORS),
-        "size": _known("sizes", sizes, SIZES),
-        "background": _known("backgrounds", backgrounds, BACKGROUNDS),
-    }
-    excluded = {tuple(pair) for pair in exclude_pairs}
-    allowed = np.array(
-        [[(s, c) not in excluded for c in choices["color"]] for s in choices["shape"]]
-    )
+    given = zip(NAMES, (shapes, colors, sizes, backgrounds), strict=True)
+    choices = {kind: _numbers(kind, names) for kind, names in given}
+    allowed = np.ones((len(ALL_SHAPES), len(COLORS)), bool)
+    for shape, color in exclude_pairs:
+        allowed[ALL_SHAPES.index(shape), COLORS.index(color)] = False
+    allowed = allowed[choices["shape"]][:, choices["color"]]
     if not allowed.any(axis=1).all():
         msg = (
             "exclude_pairs leaves a shape without a color. Allow a color, or leave it out."
@@ -252,16 +235,17 @@ def make_shapes(
         "size": draws.integers("size", len(choices["size"])),
         "background": draws.integers("background", len(choices["background"])),
     }
-    attributes = {name: np.array(choices[name])[rows] for name, rows in picked.items()}
+    numbers = {kind: choices[kind][rows] for kind, rows in picked.items()}
+    attributes = {kind: np.array(NAMES[kind])[rows] for kind, rows in numbers.items()}
     images = np.empty((n_images, image_size, image_size, 3), np.uint8)
     for rows in chunks(n_images, image_size):
-        some = {name: values[rows] for name, values in attributes.items()}
+        some = {kind: values[rows] for kind, values in numbers.items()}
         scene = random_scene(draws.rows(rows), some)
         images[rows] = draw_scenes(scene, image_size=image_size)
     return ImageSet(
         images=images,
         labels=labels,
-        class_names=choices["shape"],
+        class_names=[ALL_SHAPES[number] for number in choices["shape"]],
         captions=tuple(map(caption_shape, *attributes.values())),
         attributes=attributes,
         card=CARD,
@@ -278,36 +262,28 @@ def draw_shape(
     >>> draw_shape("heart", color="pink").shape
     (64, 64, 3)
     """
-    for what, name, known in (("shape", shape, ALL_SHAPES), ("color", color, COLORS)):
-        _known(what, [name], known)
+    given = zip(NAMES, (shape, color, size, "plain"), strict=True)
+    numbers = {kind: _numbers(kind, name) for kind, name in given}
+    scene = random_scene(Draws(0, "clean", np.zeros(1, np.uint64)), numbers)
     place = {"x": 0, "y": 0, "radius": RADII[size], "aspect": 1, "turn": (1, 0)}
     light = {"light": (-0.6, -0.8), "relief": 0.6, "shadow": 0.4, "falloff": 0}
     paper = [(0.42, 0.47, 0.55), (0.62, 0.66, 0.72)]
-    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "haze": 0}
-    fields = place | light | look | {"noise": 0}
-    nothing = Rows(visible=np.zeros((1, 0), bool))
-    scene = Rows(
-        **{name: np.array([value], np.float32) for name, value in fields.items()},
-        shape=_numbers([shape], ALL_SHAPES),
-        pattern=Rows(
-            kind=_numbers(["plain"], BACKGROUNDS),
-            turn=np.array([[0.8, 0.6]], np.float32),
-            fill=np.array([0.5], np.float32),
-        ),
-        behind=nothing,
-        front=nothing,
-        noise_keys=np.zeros(1, np.uint64),
-    )
+    look = {"color": RGB[color], "background_colors": paper, "contrast": 1, "noise": 0}
+    for name, value in (place | light | look).items():
+        setattr(scene, name, np.array([value], np.float32))
+    scene.pattern.turn[:], scene.pattern.fill[:] = (0.8, 0.6), 0.5
+    scene.behind.visible[:] = scene.front.visible[:] = False
     return draw_scenes(scene, image_size=image_size)[0]
 
 
-def _known(what: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as a tuple, or say which are known."""
+def _numbers(kind: str, names: Sequence[str]) -> np.ndarray:
+    """Return the places of the names in `NAMES`, or say which are known."""
     names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or set(names) - set(known):
-        msg = f"{what} must be out of {', '.join(known)}, got {', '.join(names) or 'none'}."
+    if not names or set(names) - set(NAMES[kind]):
+        known, given = ", ".join(NAMES[kind]), ", ".join(names)
+        msg = f"Each {kind} must be one of {known}, got {given or 'none'}."
         raise SettingsError(msg)
-    return names
+    return np.array([NAMES[kind].index(name) for name in names])
 
 
 BRIGHT = ("red", "orange", "yellow", "cyan", "pink", "white")
@@ -334,21 +310,18 @@ def make_moving_shapes(n_frames: int, *, seed: int, image_size: int = 32) -> np.
     places = draws.uniform("place", 0, 1.5, n_columns=2)
     places[1, 0] += 2  # starts on the other side and comes the other way
     speeds = draws.uniform("speed", 0.09, 0.16, n_columns=2)
-    clip = np.empty((n_frames, image_size, image_size, 3), np.uint8)
-    for frames in chunks(n_frames, image_size):
-        moments = np.arange(frames.start, frames.stop, dtype=np.float32)[:, None]
-        canvas = np.empty((len(moments), 3, image_size, image_size), np.float32)
-        canvas[:] = slope[:, None] * tint[:, None, None]
-        for shape, color, radius, place, speed in zip(
-            shapes, colors, radii, places, speeds, strict=True
-        ):
-            ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
-            which, all_radii = (np.full(len(moments), value) for value in (shape, radius))
-            distance = shape_distance(which, *ways.T, all_radii, positions)
-            rgb = np.array([RGB[BRIGHT[color]]], np.float32)
-            paint(canvas, rgb, coverage(distance, np.float32(2 / image_size)))
-        clip[frames] = to_bytes(canvas)
-    return clip
+    moments = np.arange(n_frames, dtype=np.float32)[:, None]
+    canvas = np.empty((n_frames, 3, image_size, image_size), np.float32)
+    canvas[:] = slope[:, None] * tint[:, None, None]
+    for shape, color, radius, place, speed in zip(
+        shapes, colors, radii, places, speeds, strict=True
+    ):
+        ways = _bounce(place + speed * moments) * (0.92 - np.float32(1.06) * radius)
+        which, all_radii = (np.full(n_frames, value) for value in (shape, radius))
+        distance = shape_distance(which, *ways.T, all_radii, positions)
+        rgb = np.array([RGB[BRIGHT[color]]], np.float32)
+        paint(canvas, rgb, coverage(distance, pixel_width(positions)))
+    return to_bytes(canvas)
 
 
 def _bounce(way: np.ndarray) -> np.ndarray:

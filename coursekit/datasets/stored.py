@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coursekit.assets import data_folder, fetch, get_asset
+from coursekit.assets import data_folder, fetch, read_registry
 from coursekit.datasets.folders import load_folder, read_image
 from coursekit.datasets.imageset import ImageSet, LazyImages
 from coursekit.datasets.loading import split_stratified
@@ -215,7 +215,7 @@ def load_download(asset: str, part: str = "train") -> ImageSet:
     ImageNet's training part, so a network pretrained there has seen them: accuracies on them
     flatter.
     """
-    path, card = fetch(asset), get_asset(asset).card
+    path, card = fetch(asset), read_registry()[asset].card
     if asset == "eurosat":
         whole = load_folder(path / "2750", image_size=64)
         loaded = split_stratified(whole, {"train": 0.8, "test": 0.2}, seed=0)[part]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from coursekit.devices import choose_device, describe_device
-from coursekit.errors import CourseError, SettingsError
+from coursekit.errors import SettingsError
 
 
 def test_a_name_wins_over_the_environment_and_that_over_the_fastest(monkeypatch):
@@ -31,13 +31,11 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(monkeypatch, n
     assert choose_device("cuda:0") == torch.device("cuda:0")
     with pytest.raises(SettingsError, match=rf"'{name}' is not on this machine.*cuda, cpu"):
         choose_device(name)
-    assert issubclass(SettingsError, ValueError)
-    assert issubclass(SettingsError, CourseError)
 
 
-def test_a_cpu_is_described_by_its_threads():
-    assert describe_device(torch.device("cpu")).startswith("CPU (")
-    assert "thread" in describe_device(torch.device("cpu"))
+def test_a_cpu_is_described_by_its_threads(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert describe_device(torch.device("cpu")).endswith("), 1 thread")
 
 
 @pytest.mark.gpu

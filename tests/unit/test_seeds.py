@@ -4,7 +4,6 @@ import random
 from contextlib import suppress
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,22 +33,11 @@ def test_everything_is_seeded():
     assert draw() == draw()
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_seeded_block_leaves_the_global_generator_as_it_was(fails):
+def test_a_seeded_block_leaves_the_global_generator_as_it_was_even_if_it_fails():
     torch.manual_seed(0)
     expected = torch.rand(2)
     torch.manual_seed(0)
     first = torch.rand(1)
     with suppress(KeyError), seeded(5):
-        torch.rand(100)
-        if fails:
-            {}["no such key"]
+        {}[torch.rand(100)]
     assert torch.equal(torch.cat([first, torch.rand(1)]), expected)
-
-
-def test_a_seeded_block_draws_what_its_seed_says():
-    def draw(*parts):
-        with seeded(*parts):
-            return torch.rand(3).tolist()
-
-    assert draw(0, "a") == draw(0, "a") != draw(0, "b")

@@ -151,7 +151,7 @@ def test_what_is_there_is_counted_and_the_rest_goes_on(call, monkeypatch, here):
     monkeypatch.setattr("coursekit.assets.fetch", lambda name: here / name)
     code, out = call("fetch", "--all")
     assert code == 0
-    n_assets = len(assets.asset_names())
+    n_assets = len(assets.read_registry())
     assert f"{n_assets} of {n_assets} there" in out
 
 

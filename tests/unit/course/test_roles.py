@@ -59,7 +59,7 @@ def test_the_roles_and_what_they_download():
     assert tuple(ROLES) == DATA
     assert tuple(MODEL_ROLES) == MODELS
     for role, entry in {**ROLES, **MODEL_ROLES}.items():
-        assert assets.get_asset(entry.asset).role == role
+        assert assets.read_registry()[entry.asset].role == role
 
 
 # --- data ------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_the_registered_hashes_are_those_in_the_libraries_addresses():
         "clip-vit-b-32": open_clip.get_pretrained_url("ViT-B-32-quickgelu", "openai"),
     }
     for asset, url in urls.items():
-        (file,) = assets.get_asset(asset).files
+        (file,) = assets.read_registry()[asset].files
         assert file.addresses == [url]
         assert file.hash.rpartition(":")[2] in url
 

@@ -92,19 +92,16 @@ def test_classes_and_the_chain_to_convnext_are_as_torchvision_says():
         assert cost == pytest.approx(weights.meta["_ops"], abs=0.04)
 
 
-@pytest.mark.parametrize("row", range(8))
-def test_efficientnets_scale_as_torchvision_builds_them(row):
-    scaling = datasets.load_efficientnet_scaling().iloc[row]
-    name = f"efficientnet_{scaling.variant.lower()}"
-    source = inspect.getsource(getattr(torchvision.models, name))
-    assert f"width_mult={scaling.width}, depth_mult={scaling.depth}" in source
-    [dropout] = re.findall(r'"dropout", ([\d.]+)', source)
-    assert float(dropout) == scaling.dropout
-    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
-    assert weights.transforms().crop_size == [scaling.torchvision_resolution]
-    assert (scaling.resolution != scaling.torchvision_resolution) == (
-        scaling.variant == "B2"
-    )
+def test_efficientnets_scale_as_torchvision_builds_them():
+    for scaling in datasets.load_efficientnet_scaling().itertuples():
+        name = f"efficientnet_{scaling.variant.lower()}"
+        source = inspect.getsource(getattr(torchvision.models, name))
+        assert f"width_mult={scaling.width}, depth_mult={scaling.depth}" in source
+        assert re.findall(r'"dropout", ([\d.]+)', source) == [str(scaling.dropout)]
+        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        assert weights.transforms().crop_size == [scaling.torchvision_resolution]
+        is_other = scaling.resolution != scaling.torchvision_resolution
+        assert is_other == (scaling.variant == "B2")
 
 
 # --- downloads: tiny files in the form of the real ones
@@ -143,13 +140,10 @@ def idx(array):
 
 def test_mnist_has_the_pixels_of_its_files(fetched):
     images, labels = noise(0, 30, 28 * 28)[..., 0].reshape(30, 28, 28), np.arange(30) % 10
-    files = {}
-    for prefix, count in [("train", 30), ("t10k", 20)]:
-        files[f"MNIST/raw/{prefix}-images-idx3-ubyte"] = idx(images[:count])
-        files[f"MNIST/raw/{prefix}-labels-idx1-ubyte"] = idx(
-            labels[:count].astype(np.uint8)
-        )
-    root = fetched(files)
+    for prefix, n in [("train", 30), ("t10k", 20)]:
+        files = {"images-idx3": images[:n], "labels-idx1": labels[:n].astype(np.uint8)}
+        raw = {f"MNIST/raw/{prefix}-{name}-ubyte": idx(a) for name, a in files.items()}
+        root = fetched(raw)
     train, test = (load_download("mnist", part) for part in PARTS)
     assert np.array_equal(train.images[..., 0], images)
     assert (len(test), test.labels[:3].tolist()) == (20, [0, 1, 2])
@@ -181,12 +175,9 @@ def test_cifar_10_is_opened_when_it_has_the_published_sums_and_only_then(
 
 
 def test_eurosat_gets_a_fixed_stratified_split(fetched):
-    files = {
-        f"2750/{name}/{name}_{index}.jpg": noise(100 * number + index)
-        for number, (name, count) in enumerate({"Forest": 10, "River": 5}.items())
-        for index in range(count)
-    }
-    fetched(files)
+    paths = [f"2750/Forest/{i}.jpg" for i in range(10)]
+    paths += [f"2750/River/{i}.jpg" for i in range(5)]
+    fetched({path: noise(seed) for seed, path in enumerate(paths)})
     train, test = (load_download("eurosat", part) for part in PARTS)
     assert train.images.shape == (12, 64, 64, 3)
     assert np.bincount(train.labels).tolist() == [8, 4]
@@ -198,14 +189,8 @@ def test_eurosat_gets_a_fixed_stratified_split(fetched):
 
 
 def test_ants_and_bees_and_the_imagenet_sample(fetched):
-    for path in (
-        "train/ants/1",
-        "train/bees/1",
-        "train/bees/2",
-        "val/ants/1",
-        "val/bees/1",
-    ):
-        root = fetched({f"hymenoptera_data/{path}.jpg": noise(1, 30, 22)})
+    paths = ["train/ants/1", "train/bees/1", "train/bees/2", "val/ants/1", "val/bees/1"]
+    root = fetched({f"hymenoptera_data/{p}.jpg": noise(1, 30, 22) for p in paths})
     train, test = (load_download("hymenoptera", part) for part in PARTS)
     assert (len(train), len(test), train.class_names) == (3, 2, ("ants", "bees"))
     shutil.rmtree(root / "hymenoptera_data")
