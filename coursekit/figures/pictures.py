@@ -65,20 +65,18 @@ def as_image(image: Any, value_range: Any = None) -> np.ndarray:
         )
         raise ShapeError(msg)
     low, high = float(pixels.min()), float(pixels.max())
+    black, white = (0, 255) if pixels.dtype == np.uint8 else (0, 1)
     if value_range is not None:
         ends = (low, high if low < high else low + 1)
         black, white = ends if value_range == "each" else value_range
-        return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
-    if pixels.dtype == np.uint8:
-        return pixels / 255
-    if low < -1e-3 or high > 1 + 1e-3:
+    elif low < -1e-3 or high > white + 1e-3:
         msg = (
             "An image holds bytes from 0 to 255, or numbers from 0 to 1, got "
             f"{pixels.dtype} from {low:.3g} to {high:.3g}. Say which values are black and "
             "white, as in value_range=(0, 255), or draw it with show_matrix."
         )
         raise SettingsError(msg)
-    return pixels.astype(float).clip(0, 1)
+    return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
 
 
 def as_images(images: Any) -> list[Any]:
@@ -305,6 +303,7 @@ def show_augmentations(
 # --- numbers as colors --------------------------------------------------------------------
 
 
+@style()
 def show_colors(
     arrays: Sequence[np.ndarray],
     sizes: Sequence[tuple[float, float]],
@@ -321,24 +320,17 @@ def show_colors(
     figure = make_panels(sizes, captions, color_bar=has_bar, **look)
     for axes, array in zip(figure.axes, arrays, strict=True):
         draw_matrix(axes, array, scale, color_map, annotate)
-    if has_bar:
-        _add_color_bar(figure, scale, color_map, bar_label)
+    if has_bar:  # in the room kept for it at the right of the panels
+        boxes = [axes.get_position() for axes in figure.axes]
+        width, height = figure.get_size_inches()
+        top = max(box.y1 for box in boxes)
+        bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
+        left = max(box.x1 for box in boxes) + 0.12 / width
+        axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
+        bar = figure.colorbar(ScalarMappable(scale, color_map), cax=axes, label=bar_label)
+        bar.outline.set_visible(False)
+        axes.grid(visible=False)
     return figure
-
-
-@style()
-def _add_color_bar(figure: Figure, scale: Normalize, color_map: str, label: str) -> None:
-    """Draw a color bar in the room kept for it at the right of the panels."""
-    boxes = [axes.get_position() for axes in figure.axes]
-    width, height = figure.get_size_inches()
-    top = max(box.y1 for box in boxes)
-    bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
-    left = max(box.x1 for box in boxes) + 0.12 / width
-    axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
-    bar = figure.colorbar(ScalarMappable(scale, color_map), cax=axes)
-    bar.outline.set_visible(False)
-    bar.set_label(label)
-    axes.grid(visible=False)
 
 
 def show_matrix(

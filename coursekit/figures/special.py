@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from coursekit.figures.plots import name_curves, set_log
 _SIZE = FONT_SIZES["tick"]
 _GRAY = "#9A9A9A"
 _FRAME = 3.0  # points around a picture that is right or wrong
+_NOTHING = (None, "", None)
 
 
 # --- right or wrong -----------------------------------------------------------------------
@@ -79,27 +81,22 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
         )
         raise ShapeError(msg)
     in_a_row = 2 if k < 5 else 1
-    n_columns = in_a_row * (k + 1) + in_a_row - 1
-    nothing = (None, "", None)
+    n_columns = in_a_row * (k + 2) - 1
     cells: list[tuple] = []  # (image or None for nothing, caption, is it right?)
-    for first in range(0, n_queries, in_a_row):
-        for way, table in found.items():
-            for query in range(first, min(first + in_a_row, n_queries)):
-                cells += [nothing] if query > first else []
-                name = queries.names[query]
-                caption = f"{_words(name)}\n{way}".rstrip()
-                cells.append((as_image(queries.images[query]), caption, None))
-                for i in table[query]:
-                    is_right = bank.names[i] == name
-                    caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
-                    cells.append((as_image(bank.images[i]), caption, is_right))
-            cells += [nothing] * (-len(cells) % n_columns)  # where the last has no partner
+    for first, (way, table) in product(range(0, n_queries, in_a_row), found.items()):
+        for query, row in enumerate(table[first : first + in_a_row], first):
+            name = queries.names[query]
+            caption = f"{_words(name)}\n{way}".rstrip()
+            cells += [_NOTHING] * (query > first)
+            cells.append((as_image(queries.images[query]), caption, None))
+            for i in row:
+                is_right = bank.names[i] == name
+                caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
+                cells.append((as_image(bank.images[i]), caption, is_right))
+        cells += [_NOTHING] * (-len(cells) % n_columns)  # where the last has no partner
     room = PAGE_WIDTH - 0.25 - GAP * (n_columns - 1) - 0.02 * (in_a_row - 1)
-    look = {"n_columns": n_columns, "width": min(0.8, room / (in_a_row * (k + 1)))}
-    pictures, captions, _ = zip(*cells, strict=True)
-    figure = show_pictures(pictures, captions, title=title, **look)
-    _frame(figure, [right for picture, _, right in cells if picture is not None])
-    return figure
+    width = min(0.8, room / (in_a_row * (k + 1)))
+    return _show_rights(cells, title=title, n_columns=n_columns, width=width)
 
 
 def show_predictions(
@@ -127,29 +124,35 @@ def show_predictions(
     ['✗ is dog', '88% cat']
     """
     pictures = [as_image(item) for item in as_images(images)]
-    names, captions, rights = predictions.class_names, [], []
+    names, cells = predictions.class_names, []
     for row, classes in enumerate(predictions.classes):
         shares = zip(classes, predictions.probabilities[row], strict=True)
         text = "\n".join(f"{share:.0%} {_words(names[number])}" for number, share in shares)
         truth = predictions.labels[row]
-        rights.append(classes[0] == truth)
-        captions.append(
-            f"✓ {text}" if rights[-1] else f"✗ is {_words(names[truth])}\n{text}"
-        )
+        is_right = classes[0] == truth
+        caption = f"✓ {text}" if is_right else f"✗ is {_words(names[truth])}\n{text}"
+        cells.append((pictures[row], caption, is_right))
     n_columns = min(n_columns, len(pictures))
     width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
-    look = {"n_columns": n_columns, "width": min(width, panel_width(n_columns))}
-    figure = show_pictures(pictures, captions, title=title, **look)
-    _frame(figure, rights)
-    return figure
+    width = min(width, panel_width(n_columns))
+    return _show_rights(cells, title=title, n_columns=n_columns, width=width)
 
 
-def _frame(figure: Figure, rights: Sequence[bool | None]) -> None:
-    for axes, is_right in zip(figure.axes, rights, strict=True):
+def _show_rights(cells: Sequence[tuple], **look: Any) -> Figure:
+    """Return a figure of (picture, caption, is it right?), each in the color of the last."""
+    pictures, captions, rights = zip(*cells, strict=True)
+    figure = show_pictures(pictures, captions, **look)
+    drawn = [
+        right
+        for picture, right in zip(pictures, rights, strict=True)
+        if picture is not None
+    ]
+    for axes, is_right in zip(figure.axes, drawn, strict=True):
         name = "black" if is_right is None else "green" if is_right else "vermilion"
         axes.spines[:].set(linewidth=_FRAME, color=PALETTE[name])
         if is_right is not None:
             axes._left_title.set_color(PALETTE[name])
+    return figure
 
 
 def _words(name: str) -> str:

@@ -326,7 +326,7 @@ def test_a_receptive_field_is_framed_and_cut_at_the_border():
         ("show_images", [torch.zeros(1, 7, 5, 6)], ShapeError, "1 or 3 channels"),
         ("show_images", [np.full((4, 4), 200.0)], SettingsError, r"range=\(0, 255\)"),
         ("show_weights", [np.zeros((2, 16, 3, 3))], ShapeError, "one channel at a time"),
-        ("show_feature_maps", [{"fc": np.ones(4)}], ShapeError, r"'fc'.* 3 axes.*\(4,\)\."),
+        ("show_feature_maps", [{"fc": np.ones(4)}], ShapeError, r"'fc'.* 3 axes.*\(4,\)"),
         ("plot_confusion", [[1.0, math.nan], ["a", "b"]], ShapeError, "2 axes.*1 NaN"),
         ("show_neighbors", [pictures("ab")] * 2 + [[[0]]], ShapeError, "the 2 queries"),
     ],

@@ -13,7 +13,6 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from PIL import Image
 
-from coursekit.errors import SettingsError
 from coursekit.figures import Figure, plot_curves, show_images
 from coursekit.figures.record import FIGURE_MIME
 
@@ -82,11 +81,6 @@ def test_a_photograph_is_stored_small_and_true(spread, size, error):
     exact = np.asarray(figure.canvas.buffer_rgba(), float)[..., :3]
     assert np.sqrt(np.square(drawn - exact).mean()) <= error
     assert len(png) < size
-
-
-def test_a_figure_wider_than_the_page_is_refused():
-    with pytest.raises(SettingsError, match=r"at most 9\.5 inches wide"):
-        Figure(width=20, height=2, title="t")
 
 
 CELL = """
