@@ -154,25 +154,17 @@ def name_curves(axes: Axes, *, height: float) -> None:
     ]
     room = [(n.count("\n") + 1) * 1.1 * text_height(_SIZE) / height for n in names]
     order = sorted(range(len(lines)), key=ends.__getitem__)
-    places = _spread([ends[i] for i in order], [room[i] for i in order])
-    at = dict(zip(order, places, strict=True))
+    low, high = 0.0, 1.0
+    for i in order:
+        ends[i] = max(ends[i], low + room[i] / 2)
+        low = ends[i] + room[i] / 2
+    for i in reversed(order):
+        ends[i] = min(ends[i], high - room[i] / 2)
+        high = ends[i] - room[i] / 2
     look = {"va": "center", "fontsize": _SIZE, "linespacing": 1.1, "weight": "bold"}
-    # Not from top to bottom: the last bits of a value may turn that order round.
-    for i, line in enumerate(lines):
+    for line, name, end in zip(lines, names, ends, strict=True):
         place = {"transform": axes.transAxes, "color": line.get_color()}
-        axes.text(1.02, at[i], names[i], **place, **look)
-
-
-def _spread(wanted: list[float], room: list[float]) -> list[float]:
-    """Return places from 0 to 1 near `wanted`, in its order, that leave each its `room`."""
-    places, low, high = [], 0.0, 1.0
-    for place, size in zip(wanted, room, strict=True):
-        places.append(max(place, low + size / 2))
-        low = places[-1] + size / 2
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], high - room[index] / 2)
-        high = places[index] - room[index] / 2
-    return places
+        axes.text(1.02, end, name, **place, **look)
 
 
 # --- bars ---------------------------------------------------------------------------------

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from coursekit.errors import ShapeError
 from coursekit.figures.base import (
     FONT_SIZES,
-    PAGE_WIDTH,
     PALETTE,
     PIXELS_PER_INCH,
     Figure,
@@ -26,15 +24,11 @@ from coursekit.figures.base import (
 )
 from coursekit.figures.pictures import (
     DIVERGING,
-    GAP,
     as_image,
     as_images,
-    draw_matrix,
-    fit_panels,
+    draw_picture,
     make_panels,
-    panel_width,
     resolution,
-    show_colors,
     show_pictures,
 )
 from coursekit.figures.plots import name_curves, set_log
@@ -94,9 +88,7 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
                 caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
                 cells.append((as_image(bank.images[i]), caption, is_right))
         cells += [_NOTHING] * (-len(cells) % n_columns)  # where the last has no partner
-    room = PAGE_WIDTH - 0.25 - GAP * (n_columns - 1) - 0.02 * (in_a_row - 1)
-    width = min(0.8, room / (in_a_row * (k + 1)))
-    return _show_rights(cells, title=title, n_columns=n_columns, width=width)
+    return _show_rights(cells, title=title, n_columns=n_columns, width=0.8)
 
 
 def show_predictions(
@@ -134,13 +126,13 @@ def show_predictions(
         cells.append((pictures[row], caption, is_right))
     n_columns = min(n_columns, len(pictures))
     width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
-    width = min(width, panel_width(n_columns))
     return _show_rights(cells, title=title, n_columns=n_columns, width=width)
 
 
 def _show_rights(cells: Sequence[tuple], **look: Any) -> Figure:
     """Return a figure of (picture, caption, is it right?), each in the color of the last."""
     pictures, captions, rights = zip(*cells, strict=True)
+    look |= {"tallest": 1, "pixels_per_inch": resolution(pictures)}
     figure = show_pictures(pictures, captions, **look)
     drawn = [
         right
@@ -182,10 +174,8 @@ def show_receptive_field(
     """
     maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
     maps = [item / (item.max() or 1.0) for item in maps]
-    n_columns = min(len(maps), 5)
-    sizes = fit_panels(maps, 2.6, n_columns, color_bar=True)
-    bar, look = "share of the largest", {"title": title, "n_columns": n_columns}
-    figure = show_colors(maps, sizes, captions, Normalize(0, 1), "gray", bar, **look)
+    look = {"title": title, "n_columns": min(len(maps), 5), "width": 2.6}
+    figure = show_pictures(maps, captions, bar_label="share of the largest", **look)
     for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
         _draw_box(axes, box, PALETTE["orange"])
     return figure
@@ -224,7 +214,7 @@ def draw_window(
     boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
     for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
         limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
-        draw_matrix(axes, array, Normalize(-limit, limit), DIVERGING)
+        draw_picture(axes, array, (-limit, limit), DIVERGING)
         _draw_box(axes, box, PALETTE["black"])
     return figure
 
@@ -297,14 +287,13 @@ def plot_bubbles(
     set_log(axes, log)
     axes.margins(x=0.21, y=0.15)  # room for names
     axes.set(xlabel=x_label, ylabel=y_label)
-    legend = []  # over the axes: two sizes, and what is marked
-    for size in np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)]):
-        area = max(_LARGEST * size / sizes.max(), _SMALLEST)
-        legend.append((area, _GRAY, f"{format_number(size)} {size_label}"))
-    legend.append((60, PALETTE["vermilion"], marked_label))
-    handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color, _ in legend]
+    shown = np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)])
+    texts = [*(f"{format_number(size)} {size_label}" for size in shown), marked_label]
+    legend = [(max(_LARGEST * size / sizes.max(), _SMALLEST), _GRAY) for size in shown]
+    legend.append((60, PALETTE["vermilion"]))
+    handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color in legend]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}
-    axes.legend(handles, [text for *_, text in legend], ncols=len(handles), **place)
+    axes.legend(handles, texts, ncols=len(handles), **place)
     figure.draw_without_rendering()  # so that the places of bubbles are known
     centers = axes.transData.transform(np.stack([x, y], axis=1)) * 72 / axes.figure.dpi
     line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": (1, 0.5)}

@@ -89,17 +89,10 @@ plot_curves({"a": [1, 2, 4]}, title="Growth", x_label="day", y_label="leaves")
 """
 
 
-@pytest.fixture(scope="module")
-def executed():
+def test_a_kernel_stores_one_picture_and_its_record_whatever_the_backend():
     cells = [CELL, "import matplotlib.pyplot as plt" + CELL, "%matplotlib inline\n" + CELL]
-    book = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
-    )
-    NotebookClient(book, kernel_name="python3", timeout=120).execute()
-    return book
-
-
-def test_a_kernel_stores_one_picture_and_its_record_whatever_the_backend(executed):
+    executed = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)])
+    NotebookClient(executed, kernel_name="python3", timeout=120).execute()
     figure = plot_curves({"a": [1, 2, 4]}, title="Growth", x_label="day", y_label="leaves")
     expected = figure._repr_mimebundle_()[0]
     for cell in executed.cells:
@@ -108,10 +101,7 @@ def test_a_kernel_stores_one_picture_and_its_record_whatever_the_backend(execute
         assert output.metadata["image/png"]["width"] == 950
         assert output.data[FIGURE_MIME] == expected[FIGURE_MIME]
         assert b64decode(output.data["image/png"]) == figure.to_png()
-
-
-def test_a_page_of_the_notebook_does_not_show_the_record(executed):
-    nbformat.validate(executed)
+    nbformat.validate(executed)  # and a page of the notebook does not show the record
     page, _ = HTMLExporter().from_notebook_node(executed)
     assert FIGURE_MIME not in page
     assert "x_limits" not in page
