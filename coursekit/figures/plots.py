@@ -1,6 +1,6 @@
 """Numbers as lines, bars and points: curves, bars, confusions, runs, trade-offs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -205,7 +205,7 @@ def plot_bars(
     groups = values if is_grouped else {"": values}
     names = list(next(iter(groups.values())))
     heights = np.array([[group[name] for name in names] for group in groups.values()])
-    spreads = spread if is_grouped or spread is None else {"": spread}
+    spreads = spread if is_grouped else spread and {"": spread}
     width = min(PAGE_WIDTH, max(5.0, 1.2 + 0.75 * heights.size + 0.4 * len(groups)))
     figure = Figure(width=width, height=_HEIGHT, title=title)
     axes = figure.subplots()
@@ -214,15 +214,13 @@ def plot_bars(
     for column, name in enumerate(names):
         offset = (column - (len(names) - 1) / 2) * slot if is_grouped else column
         color = _COLORS[column % len(_COLORS) if is_grouped else 0]
+        errors = spreads and [spreads[group][name] for group in groups]
         look = {"width": 0.92 * slot, "color": color, "label": name}
-        if spreads is not None:
-            errors = [spreads[group][name] for group in groups]
-            look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
+        look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
         drawn = axes.bar(np.arange(len(groups)) + offset, heights[:, column], **look)
         axes.bar_label(drawn, map(write, heights[:, column]), padding=2, fontsize=_SIZE)
-    _name_bars(axes, list(groups) if is_grouped else names, width - 1 - 1.6 * is_grouped)
+    _name_columns(axes, groups if is_grouped else names, width - 1 - 1.6 * is_grouped)
     axes.set_ylabel(y_label)
-    axes.grid(visible=False, axis="x")
     axes.margins(y=0.14)
     if log:
         set_log(axes, "y")
@@ -233,13 +231,15 @@ def plot_bars(
     return figure
 
 
-def _name_bars(axes: Axes, names: list[str], width: float) -> None:
+def _name_columns(axes: Axes, names: Collection[str], width: float) -> None:
+    """Write names below, upright where a word has no room; nothing else stands there."""
     room = width / len(names) - 0.08
     widest = max(text_width(word, size=_SIZE) for name in names for word in name.split())
     fits = widest <= room
     labels = [wrap_text(name, room if fits else 1.6, size=_SIZE) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=0 if fits else 90)
     axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
 
 
 # --- confusion, runs, trade-offs ----------------------------------------------------------
@@ -268,9 +268,8 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in class_names]
-    axes.set_xticks(
-        range(len(class_names)), labels, rotation=0 if max(widths) < 0.3 else 90
-    )
+    rotation = 0 if max(widths) < 0.3 else 90
+    axes.set_xticks(range(len(class_names)), labels, rotation=rotation)
     axes.set_yticks(range(len(class_names)), labels)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)
@@ -328,11 +327,8 @@ def plot_strategies(
     for place, mean in zip(beside, means, strict=True):
         words = {"textcoords": "offset points", "va": "center", "size": _SIZE}
         axes.annotate(f"{mean:.1%}", (place, mean), xytext=(7, 0), **words)
-    room = (width - 1.0) / len(runs) - 0.1
-    axes.set_xticks(places, [wrap_text(str(name), room, size=_SIZE) for name in runs])
+    _name_columns(axes, runs, width - 1.0)
     axes.set_xlim(-0.5, len(runs) - 0.3)
-    axes.tick_params(axis="x", length=0)
-    axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="%"))
     axes.set(ylabel="test accuracy", ylim=y_limits)
     return figure

@@ -328,8 +328,6 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
     ----------
     timeline : MemoryTimeline
         What ``track_memory`` measured: its ``samples``, ``spans`` and ``labels``.
-    title : str
-        Says what to see.
     """
     samples, labels = timeline.samples, timeline.labels
     seconds = [sample["seconds"] for sample in samples]
