@@ -199,7 +199,7 @@ def show_pictures(
     """
     has_bar = bar_label is not None
     n_empty = sum(picture is None for picture in pictures[:n_columns])
-    room = panel_room(n_columns, color_bar=has_bar) - _EMPTY * n_empty
+    room = panel_room(n_columns, color_bar=has_bar) - 1.5 * _EMPTY * n_empty  # to spare
     width = min(width, room / (n_columns - n_empty))
     sizes = []
     for picture in pictures:
