@@ -102,12 +102,6 @@ def panel_room(n_columns: int, *, color_bar: bool = False) -> float:
     return PAGE_WIDTH - 2 * _MARGIN - _BAR_ROOM * color_bar - GAP * (n_columns - 1)
 
 
-def choose_columns(n_panels: int, n_columns: int | None = None, *, most: int) -> int:
-    """Return how many panels stand in a row: `most` at most, and in all rows alike."""
-    n_rows = -(-n_panels // most)
-    return min(n_columns or -(-n_panels // n_rows), n_panels)
-
-
 @style()
 def make_panels(
     sizes: Sequence[tuple[float, float]],
@@ -181,7 +175,8 @@ def show_pictures(
     captions: Sequence[str] | None,
     *,
     title: str,
-    n_columns: int,
+    n_columns: int | None = None,
+    most: int = 10,
     width: float = 0.0,
     tallest: float = np.inf,
     cell: float = 0.0,
@@ -194,10 +189,13 @@ def show_pictures(
     """Return a figure of pictures in color, or of numbers as colors, all on one `scale`.
 
     A picture is `width` inches wide where there is room, and at most `tallest` times as high,
-    or each of its pixels is `cell` wide. Nothing is drawn where a picture is None. There is a
-    color bar unless its label is None.
+    or each of its pixels is `cell` wide. `n_columns` stand in a row; by default `most` at
+    most, and in all rows alike. Nothing is drawn where a picture is None. There is a color
+    bar unless its label is None.
     """
     has_bar = bar_label is not None
+    n_rows = -(-len(pictures) // most)
+    n_columns = min(n_columns or -(-len(pictures) // n_rows), len(pictures))
     n_empty = sum(picture is None for picture in pictures[:n_columns])
     room = panel_room(n_columns, color_bar=has_bar) - 1.5 * _EMPTY * n_empty  # to spare
     width = min(width, room / (n_columns - n_empty))
@@ -289,9 +287,9 @@ def show_images(
     pixels_per_inch, most, width = resolution(pictures), 10, 1.5
     if pixels_per_inch == SCREEN_PIXELS_PER_INCH:
         most, width = 4, 4.0 if len(pictures) == 1 else 3.0
-    n_columns = choose_columns(len(pictures), n_columns, most=most)
     look = {"width": width, "tallest": 1.25, "pixels_per_inch": pixels_per_inch}
-    return show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
+    look |= {"n_columns": n_columns, "most": most}
+    return show_pictures(pictures, captions, title=title, **look)
 
 
 def show_augmentations(
@@ -401,7 +399,6 @@ def show_weights(
         )
         raise ShapeError(msg)
     limit = float(np.abs(filters).max()) or 1.0
-    n_columns = choose_columns(len(filters), n_columns, most=10)
     look = {"title": title, "n_columns": n_columns, "width": 1.2}
     if filters.shape[1] == 3:
         pictures = (0.5 + np.moveaxis(filters, 1, 3) / (2 * limit)).clip(0, 1)
@@ -442,7 +439,7 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
         scaled = (array - low) / np.where(high > low, high - low, 1)
         grids.append(_tile(scaled[:n_maps]))
     colors = mpl.colormaps["viridis"].with_extremes(bad="white")
-    look = {"n_columns": min(len(grids), 3), "width": 3.6, "color_map": colors}
+    look = {"n_columns": 3, "width": 3.6, "color_map": colors}
     figure = show_pictures(grids, captions, title=title, **look)
     for axes in figure.axes:
         axes.spines[:].set_visible(False)

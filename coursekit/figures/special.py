@@ -124,7 +124,6 @@ def show_predictions(
         is_right = classes[0] == truth
         caption = f"✓ {text}" if is_right else f"✗ is {_words(names[truth])}\n{text}"
         cells.append((pictures[row], caption, is_right))
-    n_columns = min(n_columns, len(pictures))
     width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
     return _show_rights(cells, title=title, n_columns=n_columns, width=width)
 
@@ -174,7 +173,7 @@ def show_receptive_field(
     """
     maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
     maps = [item / (item.max() or 1.0) for item in maps]
-    look = {"title": title, "n_columns": min(len(maps), 5), "width": 2.6}
+    look = {"title": title, "n_columns": 5, "width": 2.6}
     figure = show_pictures(maps, captions, bar_label="share of the largest", **look)
     for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
         _draw_box(axes, box, PALETTE["orange"])
