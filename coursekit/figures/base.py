@@ -26,10 +26,10 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from coursekit.errors import SettingsError, ShapeError
+from coursekit.errors import ShapeError
 from coursekit.figures.record import FIGURE_MIME, describe_figure
 
-PAGE_WIDTH = 9.5  # inches that a notebook page offers; no figure is wider
+PAGE_WIDTH = 9.5  # inches that a notebook page offers
 PIXELS_PER_INCH = 160  # stored: more than a screen shows, so that text stays sharp
 SCREEN_PIXELS_PER_INCH = 100  # of the page; photographs are stored with these
 FONT_SIZES = {"title": 12.0, "label": 10.0, "caption": 9.5, "tick": 9.0}  # points
@@ -91,12 +91,6 @@ def style() -> Iterator[None]:
         yield
 
 
-def color_cycle(n_colors: int) -> list[str]:
-    """Return `n_colors` of `PALETTE` in their order; beyond seven they start again."""
-    colors = list(PALETTE.values())
-    return [colors[index % len(colors)] for index in range(n_colors)]
-
-
 # --- text ---------------------------------------------------------------------------------
 
 
@@ -104,9 +98,8 @@ def color_cycle(n_colors: int) -> list[str]:
 def text_width(text: str, *, size: float, weight: str = "normal") -> float:
     """Return the inches of the longest line of `text`, in DejaVu Sans of `size` points."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    lines = [line for line in text.split("\n") if line]
     measure = text_to_path.get_text_width_height_descent
-    return max((measure(line, font, ismath=False)[0] for line in lines), default=0.0) / 72
+    return max(measure(line, font, ismath=False)[0] for line in text.split("\n")) / 72
 
 
 def text_height(size: float) -> float:
@@ -168,15 +161,13 @@ def as_array(values: Any, *, name: str, n_axes: int | None = None) -> np.ndarray
     >>> as_array([[1, 2]], name="matrix", n_axes=2)
     array([[1, 2]])
     """
-    if hasattr(values, "detach"):  # a tensor; torch itself is not needed here
-        values = values.detach().cpu()
-    array = np.asarray(values)
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
     n_bad = array.size - np.count_nonzero(np.isfinite(array))
     if n_bad or array.size == 0 or n_axes not in (None, array.ndim):
-        numbers = "numbers" if n_axes is None else f"numbers in {n_axes} axes"
-        bad = f" with {n_bad} NaN or infinite" if n_bad else ""
+        axes = f" in {n_axes} axes" if n_axes else ""
         msg = (
-            f"{name} must hold finite {numbers}, got an array of shape {array.shape}{bad}."
+            f"{name} must hold finite numbers{axes}, got an array of shape {array.shape} "
+            f"with {n_bad} NaN or infinite."
         )
         raise ShapeError(msg)
     return array
@@ -215,12 +206,6 @@ class Figure(matplotlib.figure.Figure):
         layout: str = "constrained",
         pixels_per_inch: int = PIXELS_PER_INCH,
     ) -> None:
-        if not width <= PAGE_WIDTH + 1e-6:
-            msg = (
-                f"A figure is at most {PAGE_WIDTH} inches wide, the width of a notebook page, "
-                f"got {width:g}. Draw fewer panels in a row: n_columns=."
-            )
-            raise SettingsError(msg)
         self._first_places: dict[Axes, Bbox] = {}
         super().__init__(figsize=(width, height), dpi=pixels_per_inch, layout=layout)
         _Canvas(self)
@@ -255,9 +240,8 @@ class Figure(matplotlib.figure.Figure):
         engine = self.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
             for axes in self.axes:
-                if axes.get_in_layout():
-                    place = axes.get_position(original=True)
-                    axes._set_position(self._first_places.setdefault(axes, place))
+                place = axes.get_position(original=True)
+                axes._set_position(self._first_places.setdefault(axes, place))
             engine.execute(self)  # drawing is a second round, which sees the first's ticks
         super().draw(renderer)
 

@@ -30,6 +30,7 @@ from coursekit.figures.base import (
 
 _MARGIN, GAP = 0.12, 0.14  # around and between panels
 _CAPTION = FONT_SIZES["caption"]
+_EMPTY = 0.02  # inches of a place where nothing is drawn
 _PAD = 0.05  # under captions
 _LEAST_WIDTH = 4.0  # so that a title of some words fits on two lines
 _BAR_ROOM, _BAR_WIDTH = 0.95, 0.15  # a color bar with its numbers
@@ -65,20 +66,18 @@ def as_image(image: Any, value_range: Any = None) -> np.ndarray:
         )
         raise ShapeError(msg)
     low, high = float(pixels.min()), float(pixels.max())
+    black, white = (0, 255) if pixels.dtype == np.uint8 else (0, 1)
     if value_range is not None:
         ends = (low, high if low < high else low + 1)
         black, white = ends if value_range == "each" else value_range
-        return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
-    if pixels.dtype == np.uint8:
-        return pixels / 255
-    if low < -1e-3 or high > 1 + 1e-3:
+    elif low < -1e-3 or high > white + 1e-3:
         msg = (
             "An image holds bytes from 0 to 255, or numbers from 0 to 1, got "
             f"{pixels.dtype} from {low:.3g} to {high:.3g}. Say which values are black and "
             "white, as in value_range=(0, 255), or draw it with show_matrix."
         )
         raise SettingsError(msg)
-    return pixels.astype(float).clip(0, 1)
+    return ((pixels.astype(float) - black) / (white - black)).clip(0, 1)
 
 
 def as_images(images: Any) -> list[Any]:
@@ -98,24 +97,9 @@ def as_images(images: Any) -> list[Any]:
 # --- panels -------------------------------------------------------------------------------
 
 
-def panel_width(n_columns: int, *, color_bar: bool = False) -> float:
-    """Return the inches that each of `n_columns` panels can take on a page."""
-    room = PAGE_WIDTH - 2 * _MARGIN - (_BAR_ROOM if color_bar else 0)
-    return (room - GAP * (n_columns - 1)) / n_columns
-
-
-def choose_columns(n_panels: int, n_columns: int | None = None, *, most: int) -> int:
-    """Return how many panels stand in a row: `most` at most, and in all rows alike."""
-    n_rows = -(-n_panels // most)
-    return min(n_columns or -(-n_panels // n_rows), n_panels)
-
-
-def fit_panels(
-    arrays: Sequence[np.ndarray], width: float, n_columns: int, *, color_bar: bool = False
-) -> list[tuple[float, float]]:
-    """Return width and height of each array's panel, `width` inches wide if there is room."""
-    width = min(width, panel_width(n_columns, color_bar=color_bar))
-    return [(width, width * len(array) / array.shape[1]) for array in arrays]
+def panel_room(n_columns: int, *, color_bar: bool = False) -> float:
+    """Return the inches that `n_columns` panels can take together on a page."""
+    return PAGE_WIDTH - 2 * _MARGIN - _BAR_ROOM * color_bar - GAP * (n_columns - 1)
 
 
 @style()
@@ -142,7 +126,7 @@ def make_panels(
         members = places[column::n_columns]
         words = " ".join(captions[i] for i in members).split()
         word = max((text_width(word, size=_CAPTION) for word in words), default=0)
-        word = min(word, 1.2, panel_width(len(rows[0]), color_bar=color_bar))
+        word = min(word, 1.2, panel_room(len(rows[0]), color_bar=color_bar) / len(rows[0]))
         widths.append(max(word, *(sizes[i][0] for i in members)))
     captions = [
         wrap_text(text, widths[i % n_columns], size=_CAPTION)
@@ -191,50 +175,84 @@ def show_pictures(
     captions: Sequence[str] | None,
     *,
     title: str,
-    n_columns: int,
-    width: float,
-    tallest: float = 1.0,
+    n_columns: int | None = None,
+    most: int = 10,
+    width: float = 0.0,
+    tallest: float = np.inf,
+    cell: float = 0.0,
+    scale: tuple[float, float] = (0, 1),
+    color_map: Any = "gray",
+    bar_label: str | None = None,
+    annotate: bool = False,
+    pixels_per_inch: int = PIXELS_PER_INCH,
 ) -> Figure:
-    """Return a figure with pictures at most `width` wide and `tallest` times as high.
+    """Return a figure of pictures in color, or of numbers as colors, all on one `scale`.
 
-    Values are from 0 to 1; nothing is drawn where a picture is None. Small ones have sharp
-    pixels, large ones are smoothed.
+    A picture is `width` inches wide where there is room, and at most `tallest` times as high,
+    or each of its pixels is `cell` wide. `n_columns` stand in a row; by default `most` at
+    most, and in all rows alike. Nothing is drawn where a picture is None. There is a color
+    bar unless its label is None.
     """
+    has_bar = bar_label is not None
+    n_rows = -(-len(pictures) // most)
+    n_columns = min(n_columns or -(-len(pictures) // n_rows), len(pictures))
+    n_empty = sum(picture is None for picture in pictures[:n_columns])
+    room = panel_room(n_columns, color_bar=has_bar) - 1.5 * _EMPTY * n_empty  # to spare
+    width = min(width, room / (n_columns - n_empty))
     sizes = []
     for picture in pictures:
         rows, columns = (1, 1) if picture is None else picture.shape[:2]
-        scale = 0.02 if picture is None else min(width / columns, tallest * width / rows)
-        sizes.append((columns * scale, rows * scale))
-    look = {"n_columns": n_columns, "pixels_per_inch": resolution(pictures)}
+        side = cell or min(width / columns, tallest * width / rows)
+        side = _EMPTY if picture is None else side
+        sizes.append((columns * side, rows * side))
+    look = {
+        "n_columns": n_columns,
+        "color_bar": has_bar,
+        "pixels_per_inch": pixels_per_inch,
+    }
     figure = make_panels(sizes, captions, title=title, **look)
-    look = {"cmap": "gray", "vmin": 0, "vmax": 1, "aspect": "auto"}
     for axes, picture in zip(figure.axes, pictures, strict=True):
         if picture is None:
             axes.remove()
-            continue
-        room = axes.get_position().width * figure.bbox.width
-        kind = "nearest" if picture.shape[1] <= room else "hanning"
-        axes.imshow(picture, interpolation=kind, **look)
+        else:
+            draw_picture(axes, picture, scale, color_map, annotate)
+    if has_bar:  # in the room kept for it at the right of the panels
+        boxes = [axes.get_position() for axes in figure.axes]
+        width, height = figure.get_size_inches()
+        top = max(box.y1 for box in boxes)
+        bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
+        left = max(box.x1 for box in boxes) + 0.12 / width
+        axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
+        colors = ScalarMappable(Normalize(*scale), color_map)
+        figure.colorbar(colors, cax=axes, label=bar_label).outline.set_visible(False)
+        axes.grid(visible=False)
     return figure
+
+
+@style()
+def draw_picture(
+    axes: Axes,
+    picture: np.ndarray,
+    scale: tuple[float, float],
+    color_map: Any,
+    annotate: bool = True,
+) -> None:
+    """Draw one picture, smoothed if it is a large photograph, with numbers if asked for."""
+    room = axes.get_position().width * axes.figure.bbox.width
+    is_large = color_map == "gray" and picture.shape[1] > room
+    kind = "hanning" if is_large else "nearest"
+    look = {"aspect": "auto", "interpolation": kind, "vmin": scale[0], "vmax": scale[1]}
+    drawn = axes.imshow(picture, cmap=color_map, **look)
+    for (row, column), value in np.ndenumerate(picture) if annotate else ():
+        color = readable_color(drawn.cmap(drawn.norm(value))[:3])
+        words = {"ha": "center", "va": "center_baseline", "fontsize": _SIZE}
+        axes.text(column, row, format_number(value), color=color, **words)
 
 
 def resolution(pictures: Sequence[np.ndarray | None]) -> int:
     """Return the pixels stored an inch: fewer for large images, whose files are large."""
     sides = [side for picture in pictures if picture is not None for side in picture.shape]
     return PIXELS_PER_INCH if max(sides) <= _SMALL else SCREEN_PIXELS_PER_INCH
-
-
-@style()
-def draw_matrix(
-    axes: Axes, matrix: np.ndarray, scale: Normalize, color_map: Any, annotate: bool = True
-) -> None:
-    """Draw one matrix, its cells as sharp squares, with numbers in them if asked for."""
-    look = {"aspect": "auto", "interpolation": "nearest"}
-    drawn = axes.imshow(matrix, cmap=color_map, norm=scale, **look)
-    for (row, column), value in np.ndenumerate(matrix) if annotate else ():
-        color = readable_color(drawn.cmap(drawn.norm(value))[:3])
-        words = {"ha": "center", "va": "center_baseline", "fontsize": _SIZE}
-        axes.text(column, row, format_number(value), color=color, **words)
 
 
 # --- images -------------------------------------------------------------------------------
@@ -266,12 +284,11 @@ def show_images(
     <Figure: 'Two images', 2 axes>
     """
     pictures = [as_image(item, value_range) for item in as_images(images)]
-    most, width = 10, 1.5
-    if resolution(pictures) == SCREEN_PIXELS_PER_INCH:
+    pixels_per_inch, most, width = resolution(pictures), 10, 1.5
+    if pixels_per_inch == SCREEN_PIXELS_PER_INCH:
         most, width = 4, 4.0 if len(pictures) == 1 else 3.0
-    n_columns = choose_columns(len(pictures), n_columns, most=most)
-    width = min(width, panel_width(n_columns))
-    look = {"n_columns": n_columns, "width": width, "tallest": 1.25}
+    look = {"width": width, "tallest": 1.25, "pixels_per_inch": pixels_per_inch}
+    look |= {"n_columns": n_columns, "most": most}
     return show_pictures(pictures, captions, title=title, **look)
 
 
@@ -298,47 +315,11 @@ def show_augmentations(
         pictures += [as_image(item) for item in (image, *items)]
         captions += ["original", name, *[""] * (len(items) - 1)]
     n_columns = len(pictures) // len(samples)
-    look = {"n_columns": n_columns, "width": min(1.6, panel_width(n_columns))}
-    return show_pictures(pictures, captions, title=title, **look)
+    look = {"width": 1.6, "tallest": 1, "pixels_per_inch": resolution(pictures)}
+    return show_pictures(pictures, captions, title=title, n_columns=n_columns, **look)
 
 
 # --- numbers as colors --------------------------------------------------------------------
-
-
-def show_colors(
-    arrays: Sequence[np.ndarray],
-    sizes: Sequence[tuple[float, float]],
-    captions: Sequence[str] | None,
-    scale: Normalize,
-    color_map: Any,
-    bar_label: str | None = None,
-    *,
-    annotate: bool = False,
-    **look: Any,
-) -> Figure:
-    """Return a figure of matrices on one scale, with a color bar unless its label is None."""
-    has_bar = bar_label is not None
-    figure = make_panels(sizes, captions, color_bar=has_bar, **look)
-    for axes, array in zip(figure.axes, arrays, strict=True):
-        draw_matrix(axes, array, scale, color_map, annotate)
-    if has_bar:
-        _add_color_bar(figure, scale, color_map, bar_label)
-    return figure
-
-
-@style()
-def _add_color_bar(figure: Figure, scale: Normalize, color_map: str, label: str) -> None:
-    """Draw a color bar in the room kept for it at the right of the panels."""
-    boxes = [axes.get_position() for axes in figure.axes]
-    width, height = figure.get_size_inches()
-    top = max(box.y1 for box in boxes)
-    bottom = max(min(box.y0 for box in boxes), top - 3.5 / height)
-    left = max(box.x1 for box in boxes) + 0.12 / width
-    axes = figure.add_axes((left, bottom, _BAR_WIDTH / width, top - bottom))
-    bar = figure.colorbar(ScalarMappable(scale, color_map), cax=axes)
-    bar.outline.set_visible(False)
-    bar.set_label(label)
-    axes.grid(visible=False)
 
 
 def show_matrix(
@@ -372,19 +353,18 @@ def show_matrix(
     if low < 0:
         high = max(-low, high)
         low, color_map = -high, DIVERGING
-    scale = Normalize(low, high if low < high else low + 1)
     n_columns = min(len(arrays), 4)
+    look = {"n_columns": n_columns, "annotate": annotate, "color_map": color_map}
+    look["scale"] = (low, high if low < high else low + 1)
     if annotate:
         numbers = {format_number(value) for array in arrays for value in array.flat}
         cell = max(_CELL, 0.12 + max(text_width(number, size=_SIZE) for number in numbers))
     else:
         widest = [max(array.shape[1] for array in arrays[i::4]) for i in range(n_columns)]
-        room = panel_width(n_columns, color_bar=True) * n_columns
+        room = panel_room(n_columns, color_bar=True)
         cell = min(room / sum(widest), 3.2 / max(map(len, arrays)), _LARGEST_CELL)
-    sizes = [(array.shape[1] * cell, array.shape[0] * cell) for array in arrays]
-    look = {"title": title, "n_columns": n_columns, "annotate": annotate}
-    bar_label = None if annotate else ""
-    return show_colors(arrays, sizes, captions, scale, color_map, bar_label, **look)
+        look["bar_label"] = ""
+    return show_pictures(arrays, captions, title=title, cell=cell, **look)
 
 
 def show_weights(
@@ -419,15 +399,12 @@ def show_weights(
         )
         raise ShapeError(msg)
     limit = float(np.abs(filters).max()) or 1.0
-    n_columns = choose_columns(len(filters), n_columns, most=10)
-    look = {"title": title, "n_columns": n_columns}
+    look = {"title": title, "n_columns": n_columns, "width": 1.2}
     if filters.shape[1] == 3:
         pictures = (0.5 + np.moveaxis(filters, 1, 3) / (2 * limit)).clip(0, 1)
-        look["width"] = min(1.2, panel_width(n_columns))
         return show_pictures(pictures, captions, **look)
-    sizes = fit_panels(filters[:, 0], 1.2, n_columns, color_bar=True)
-    scale = Normalize(-limit, limit)
-    return show_colors(filters[:, 0], sizes, captions, scale, DIVERGING, "weight", **look)
+    look |= {"scale": (-limit, limit), "color_map": DIVERGING, "bar_label": "weight"}
+    return show_pictures(filters[:, 0], captions, **look)
 
 
 @style()
@@ -461,11 +438,9 @@ def show_feature_maps(maps: Mapping[str, Any], *, title: str, n_maps: int = 16) 
         low, high = (f(array, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
         scaled = (array - low) / np.where(high > low, high - low, 1)
         grids.append(_tile(scaled[:n_maps]))
-    n_columns = min(len(grids), 3)
     colors = mpl.colormaps["viridis"].with_extremes(bad="white")
-    sizes = fit_panels(grids, 3.6, n_columns)
-    look = {"title": title, "n_columns": n_columns}
-    figure = show_colors(grids, sizes, captions, Normalize(0, 1), colors, **look)
+    look = {"n_columns": 3, "width": 3.6, "color_map": colors}
+    figure = show_pictures(grids, captions, title=title, **look)
     for axes in figure.axes:
         axes.spines[:].set_visible(False)
     return figure

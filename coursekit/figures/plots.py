@@ -1,12 +1,11 @@
 """Numbers as lines, bars and points: curves, bars, confusions, runs, trade-offs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import cycler
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.ticker import (
     FuncFormatter,
     LogLocator,
@@ -21,7 +20,6 @@ from coursekit.figures.base import (
     PALETTE,
     Figure,
     as_array,
-    color_cycle,
     format_number,
     readable_color,
     style,
@@ -33,6 +31,7 @@ from coursekit.figures.base import (
 _SIZE = FONT_SIZES["tick"]
 _HEIGHT = 3.7
 _NAME_WIDTH = 2.0  # inches for the names at the curves' ends
+_COLORS = list(PALETTE.values())
 _DASHES = ("-", "--", ":", "-.")  # for curves whose color was taken before
 _FEW = 15  # points: up to here each is marked
 _CLASS_WIDTH = 1.8  # inches for the name of a class
@@ -75,9 +74,8 @@ def plot_curves(
     >>> figure.axes[0].lines[0].get_ydata().tolist()
     [0.0, 1.0, 4.0]
     """
-    names = [wrap_text(name, _NAME_WIDTH, size=_SIZE) for name in curves]
-    n_lines = sum(name.count("\n") + 1 for name in names)
-    height = max(_HEIGHT, 1.2 + n_lines * 1.1 * text_height(_SIZE))
+    names = "\n".join(wrap_text(name, _NAME_WIDTH, size=_SIZE) for name in curves)
+    height = max(_HEIGHT, 1.2 + (names.count("\n") + 1) * 1.1 * text_height(_SIZE))
     figure = Figure(height=height, title=title)
     axes = figure.subplots()
     _draw_curves(axes, curves, log)
@@ -116,19 +114,17 @@ def plot_history(history: Any, *, title: str) -> Figure:
     return figure
 
 
-def _read_curve(name: str, curve: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, y = curve if isinstance(curve, tuple) else (range(len(curve)), curve)
-    x, y = (as_array(a, name=f"curve {name!r}", n_axes=1).astype(float) for a in (x, y))
-    return x, y
+def _read_curve(name: str, curve: Any) -> tuple[np.ndarray, ...]:
+    pair = curve if isinstance(curve, tuple) else (range(len(curve)), curve)
+    return tuple(as_array(a, name=f"curve {name!r}", n_axes=1).astype(float) for a in pair)
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Any], log: str) -> None:
     axes.margins(x=0.02)
-    for place, (name, curve) in enumerate(curves.items()):
+    axes.set_prop_cycle(cycler(linestyle=_DASHES) * cycler(color=_COLORS))
+    for name, curve in curves.items():
         x, y = _read_curve(name, curve)
-        dashes = _DASHES[place // len(PALETTE) % len(_DASHES)]
-        look = {"color": color_cycle(place + 1)[place], "marker": "o" * (len(x) <= _FEW)}
-        axes.plot(x, y, dashes, label=name, **look)
+        axes.plot(x, y, label=name, marker="o" * (len(x) <= _FEW))
     set_log(axes, log)
     places = np.concatenate([line.get_xdata() for line in axes.lines])
     if "x" not in log and (places == places.round()).all():
@@ -158,25 +154,17 @@ def name_curves(axes: Axes, *, height: float) -> None:
     ]
     room = [(n.count("\n") + 1) * 1.1 * text_height(_SIZE) / height for n in names]
     order = sorted(range(len(lines)), key=ends.__getitem__)
-    places = _spread([ends[i] for i in order], [room[i] for i in order])
-    at = dict(zip(order, places, strict=True))
+    low, high = 0.0, 1.0
+    for i in order:
+        ends[i] = max(ends[i], low + room[i] / 2)
+        low = ends[i] + room[i] / 2
+    for i in reversed(order):
+        ends[i] = min(ends[i], high - room[i] / 2)
+        high = ends[i] - room[i] / 2
     look = {"va": "center", "fontsize": _SIZE, "linespacing": 1.1, "weight": "bold"}
-    # Not from top to bottom: the last bits of a value may turn that order round.
-    for i, line in enumerate(lines):
+    for line, name, end in zip(lines, names, ends, strict=True):
         place = {"transform": axes.transAxes, "color": line.get_color()}
-        axes.text(1.02, at[i], names[i], **place, **look)
-
-
-def _spread(wanted: list[float], room: list[float]) -> list[float]:
-    """Return places from 0 to 1 near `wanted`, in its order, that leave each its `room`."""
-    places, low, high = [], 0.0, 1.0
-    for place, size in zip(wanted, room, strict=True):
-        places.append(max(place, low + size / 2))
-        low = places[-1] + size / 2
-    for index in reversed(range(len(places))):
-        places[index] = min(places[index], high - room[index] / 2)
-        high = places[index] - room[index] / 2
-    return places
+        axes.text(1.02, end, name, **place, **look)
 
 
 # --- bars ---------------------------------------------------------------------------------
@@ -217,24 +205,22 @@ def plot_bars(
     groups = values if is_grouped else {"": values}
     names = list(next(iter(groups.values())))
     heights = np.array([[group[name] for name in names] for group in groups.values()])
-    spreads = spread if is_grouped or spread is None else {"": spread}
+    spreads = spread if is_grouped else spread and {"": spread}
     width = min(PAGE_WIDTH, max(5.0, 1.2 + 0.75 * heights.size + 0.4 * len(groups)))
     figure = Figure(width=width, height=_HEIGHT, title=title)
     axes = figure.subplots()
     write = format_number if value_format is None else value_format.format
-    colors = color_cycle(len(names)) if is_grouped else [PALETTE["blue"]] * len(names)
     slot = 0.8 / len(names) if is_grouped else 0.8
     for column, name in enumerate(names):
         offset = (column - (len(names) - 1) / 2) * slot if is_grouped else column
-        look = {"width": 0.92 * slot, "color": colors[column], "label": name}
-        if spreads is not None:
-            errors = [spreads[group][name] for group in groups]
-            look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
+        color = _COLORS[column % len(_COLORS) if is_grouped else 0]
+        errors = spreads and [spreads[group][name] for group in groups]
+        look = {"width": 0.92 * slot, "color": color, "label": name}
+        look |= {"yerr": errors, "error_kw": {"ecolor": _DARK, "capsize": 3}}
         drawn = axes.bar(np.arange(len(groups)) + offset, heights[:, column], **look)
         axes.bar_label(drawn, map(write, heights[:, column]), padding=2, fontsize=_SIZE)
-    _name_bars(axes, list(groups) if is_grouped else names, width - 1 - 1.6 * is_grouped)
+    _name_columns(axes, groups if is_grouped else names, width - 1 - 1.6 * is_grouped)
     axes.set_ylabel(y_label)
-    axes.grid(visible=False, axis="x")
     axes.margins(y=0.14)
     if log:
         set_log(axes, "y")
@@ -245,13 +231,15 @@ def plot_bars(
     return figure
 
 
-def _name_bars(axes: Axes, names: list[str], width: float) -> None:
+def _name_columns(axes: Axes, names: Collection[str], width: float) -> None:
+    """Write names below, upright where a word has no room; nothing else stands there."""
     room = width / len(names) - 0.08
     widest = max(text_width(word, size=_SIZE) for name in names for word in name.split())
     fits = widest <= room
     labels = [wrap_text(name, room if fits else 1.6, size=_SIZE) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=0 if fits else 90)
     axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
 
 
 # --- confusion, runs, trade-offs ----------------------------------------------------------
@@ -280,9 +268,8 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     drawn = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     labels = [wrap_text(name, _CLASS_WIDTH, size=_SIZE) for name in class_names]
-    axes.set_xticks(
-        range(len(class_names)), labels, rotation=0 if max(widths) < 0.3 else 90
-    )
+    rotation = 0 if max(widths) < 0.3 else 90
+    axes.set_xticks(range(len(class_names)), labels, rotation=rotation)
     axes.set_yticks(range(len(class_names)), labels)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.grid(visible=False)
@@ -292,8 +279,7 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
             color = readable_color(drawn.cmap(shares[row, column])[:3])
             words = {"ha": "center", "va": "center", "color": color, "size": _SIZE}
             axes.text(column, row, format_number(count), **words)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "Blues"), ax=axes, shrink=0.8)
-    bar.set_label("share of the true class")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="share of the true class")
     bar.outline.set_visible(False)
     return figure
 
@@ -331,9 +317,9 @@ def plot_strategies(
     beside = places + 0.24  # of the points, for the error bars
     for own in table.T:
         axes.plot(places, own, color=_GRAY, linewidth=0.8, alpha=0.7, zorder=1)
-    for place, color in enumerate(color_cycle(len(table))):
-        at = np.full(table.shape[1], place)
-        axes.plot(at, table[place], "o", color=color, markersize=6, alpha=0.75)
+    for place, own in enumerate(table):
+        look = {"color": _COLORS[place % len(_COLORS)], "markersize": 6, "alpha": 0.75}
+        axes.plot(np.full(len(own), place), own, "o", **look)
     thick = {"color": _DARK, "linewidth": 2.5, "zorder": 3}
     axes.hlines(means, places - 0.16, places + 0.16, **thick)
     bars = {"fmt": "none", "ecolor": _DARK, "elinewidth": 1.2, "capsize": 3}
@@ -341,11 +327,8 @@ def plot_strategies(
     for place, mean in zip(beside, means, strict=True):
         words = {"textcoords": "offset points", "va": "center", "size": _SIZE}
         axes.annotate(f"{mean:.1%}", (place, mean), xytext=(7, 0), **words)
-    room = (width - 1.0) / len(runs) - 0.1
-    axes.set_xticks(places, [wrap_text(str(name), room, size=_SIZE) for name in runs])
+    _name_columns(axes, runs, width - 1.0)
     axes.set_xlim(-0.5, len(runs) - 0.3)
-    axes.tick_params(axis="x", length=0)
-    axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol="%"))
     axes.set(ylabel="test accuracy", ylim=y_limits)
     return figure
@@ -382,20 +365,19 @@ def plot_trade_off(
     axes = figure.subplots()
     set_log(axes, log)
     for place, (name, given) in enumerate(series.items()):
-        curve, color = _read_curve(name, given[:2]), color_cycle(len(series))[place]
+        curve, color = _read_curve(name, given[:2]), _COLORS[place % len(_COLORS)]
         marker = _MARKERS[place % len(_MARKERS)]
         axes.plot(*curve, "-", label=name, color=color, marker=marker, markersize=7)
-        side, low = ("left", "bottom") if place % 2 == 0 else ("right", "top")
-        up = 5 if place % 2 == 0 else -5  # so that names of two near lines stay apart
+        # names of two near lines stay apart
+        up, side, low = (-5, "right", "top") if place % 2 else (5, "left", "bottom")
         look = {"ha": side, "va": low, "fontsize": _SIZE, "color": color}
+        look |= {"xytext": (up, up), "textcoords": "offset points"}
         for x, y, words in zip(*curve, *given[2:], strict=True) if given[2:] else ():
             if words:
-                place_of = {"xytext": (up, up), "textcoords": "offset points"}
-                axes.annotate(str(words), (x, y), **place_of, **look)
+                axes.annotate(str(words), (x, y), **look)
     axes.margins(x=0.06, y=0.14)
     axes.set(xlabel=x_label, ylabel=y_label, xlim=x_limits)
     for name in log:
-        axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        getattr(axes, f"{name}axis").set_major_locator(LogLocator(subs=(1, 2, 5)))
     figure.legend(loc="outside right center")
     return figure

@@ -190,8 +190,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _name(label: str | None) -> str:
-    label = "" if label is None else str(label)
-    return "" if label.startswith("_") else _plain(label)
+    return "" if not label or label.startswith("_") else _plain(label)
 
 
 def _legend_words(legends: Iterable[Any]) -> str:

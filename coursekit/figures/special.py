@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from coursekit.errors import ShapeError
 from coursekit.figures.base import (
     FONT_SIZES,
-    PAGE_WIDTH,
     PALETTE,
     PIXELS_PER_INCH,
     Figure,
@@ -25,15 +24,11 @@ from coursekit.figures.base import (
 )
 from coursekit.figures.pictures import (
     DIVERGING,
-    GAP,
     as_image,
     as_images,
-    draw_matrix,
-    fit_panels,
+    draw_picture,
     make_panels,
-    panel_width,
     resolution,
-    show_colors,
     show_pictures,
 )
 from coursekit.figures.plots import name_curves, set_log
@@ -41,6 +36,7 @@ from coursekit.figures.plots import name_curves, set_log
 _SIZE = FONT_SIZES["tick"]
 _GRAY = "#9A9A9A"
 _FRAME = 3.0  # points around a picture that is right or wrong
+_NOTHING = (None, "", None)
 
 
 # --- right or wrong -----------------------------------------------------------------------
@@ -79,27 +75,20 @@ def show_neighbors(queries: Any, bank: Any, indices: Any, *, title: str) -> Figu
         )
         raise ShapeError(msg)
     in_a_row = 2 if k < 5 else 1
-    n_columns = in_a_row * (k + 1) + in_a_row - 1
-    nothing = (None, "", None)
+    n_columns = in_a_row * (k + 2) - 1
     cells: list[tuple] = []  # (image or None for nothing, caption, is it right?)
-    for first in range(0, n_queries, in_a_row):
-        for way, table in found.items():
-            for query in range(first, min(first + in_a_row, n_queries)):
-                cells += [nothing] if query > first else []
-                name = queries.names[query]
-                caption = f"{_words(name)}\n{way}".rstrip()
-                cells.append((as_image(queries.images[query]), caption, None))
-                for i in table[query]:
-                    is_right = bank.names[i] == name
-                    caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
-                    cells.append((as_image(bank.images[i]), caption, is_right))
-            cells += [nothing] * (-len(cells) % n_columns)  # where the last has no partner
-    room = PAGE_WIDTH - 0.25 - GAP * (n_columns - 1) - 0.02 * (in_a_row - 1)
-    look = {"n_columns": n_columns, "width": min(0.8, room / (in_a_row * (k + 1)))}
-    pictures, captions, _ = zip(*cells, strict=True)
-    figure = show_pictures(pictures, captions, title=title, **look)
-    _frame(figure, [right for picture, _, right in cells if picture is not None])
-    return figure
+    for first, (way, table) in product(range(0, n_queries, in_a_row), found.items()):
+        for query, row in enumerate(table[first : first + in_a_row], first):
+            name = queries.names[query]
+            caption = f"{_words(name)}\n{way}".rstrip()
+            cells += [_NOTHING] * (query > first)
+            cells.append((as_image(queries.images[query]), caption, None))
+            for i in row:
+                is_right = bank.names[i] == name
+                caption = "✓" if is_right else f"✗ {_words(bank.names[i])}"
+                cells.append((as_image(bank.images[i]), caption, is_right))
+        cells += [_NOTHING] * (-len(cells) % n_columns)  # where the last has no partner
+    return _show_rights(cells, title=title, n_columns=n_columns, width=0.8)
 
 
 def show_predictions(
@@ -127,29 +116,34 @@ def show_predictions(
     ['✗ is dog', '88% cat']
     """
     pictures = [as_image(item) for item in as_images(images)]
-    names, captions, rights = predictions.class_names, [], []
+    names, cells = predictions.class_names, []
     for row, classes in enumerate(predictions.classes):
         shares = zip(classes, predictions.probabilities[row], strict=True)
         text = "\n".join(f"{share:.0%} {_words(names[number])}" for number, share in shares)
         truth = predictions.labels[row]
-        rights.append(classes[0] == truth)
-        captions.append(
-            f"✓ {text}" if rights[-1] else f"✗ is {_words(names[truth])}\n{text}"
-        )
-    n_columns = min(n_columns, len(pictures))
+        is_right = classes[0] == truth
+        caption = f"✓ {text}" if is_right else f"✗ is {_words(names[truth])}\n{text}"
+        cells.append((pictures[row], caption, is_right))
     width = 1.4 if resolution(pictures) == PIXELS_PER_INCH else 2.2
-    look = {"n_columns": n_columns, "width": min(width, panel_width(n_columns))}
-    figure = show_pictures(pictures, captions, title=title, **look)
-    _frame(figure, rights)
-    return figure
+    return _show_rights(cells, title=title, n_columns=n_columns, width=width)
 
 
-def _frame(figure: Figure, rights: Sequence[bool | None]) -> None:
-    for axes, is_right in zip(figure.axes, rights, strict=True):
+def _show_rights(cells: Sequence[tuple], **look: Any) -> Figure:
+    """Return a figure of (picture, caption, is it right?), each in the color of the last."""
+    pictures, captions, rights = zip(*cells, strict=True)
+    look |= {"tallest": 1, "pixels_per_inch": resolution(pictures)}
+    figure = show_pictures(pictures, captions, **look)
+    drawn = [
+        right
+        for picture, right in zip(pictures, rights, strict=True)
+        if picture is not None
+    ]
+    for axes, is_right in zip(figure.axes, drawn, strict=True):
         name = "black" if is_right is None else "green" if is_right else "vermilion"
         axes.spines[:].set(linewidth=_FRAME, color=PALETTE[name])
         if is_right is not None:
             axes._left_title.set_color(PALETTE[name])
+    return figure
 
 
 def _words(name: str) -> str:
@@ -179,10 +173,8 @@ def show_receptive_field(
     """
     maps = [as_array(item, name="a map", n_axes=2).astype(float) for item in sensitivities]
     maps = [item / (item.max() or 1.0) for item in maps]
-    n_columns = min(len(maps), 5)
-    sizes = fit_panels(maps, 2.6, n_columns, color_bar=True)
-    bar, look = "share of the largest", {"title": title, "n_columns": n_columns}
-    figure = show_colors(maps, sizes, captions, Normalize(0, 1), "gray", bar, **look)
+    look = {"title": title, "n_columns": 5, "width": 2.6}
+    figure = show_pictures(maps, captions, bar_label="share of the largest", **look)
     for axes, box in zip(figure.axes, boxes, strict=False):  # the color bar is the last
         _draw_box(axes, box, PALETTE["orange"])
     return figure
@@ -221,7 +213,7 @@ def draw_window(
     boxes = [(row, column, *weights.shape), (0, 0, *weights.shape), (row, column, 1, 1)]
     for axes, array, box in zip(figure.axes, arrays.values(), boxes, strict=True):
         limit = 2.4 * (np.abs(array).max() or 1.0)  # pale, so that numbers stand out
-        draw_matrix(axes, array, Normalize(-limit, limit), DIVERGING)
+        draw_picture(axes, array, (-limit, limit), DIVERGING)
         _draw_box(axes, box, PALETTE["black"])
     return figure
 
@@ -294,14 +286,13 @@ def plot_bubbles(
     set_log(axes, log)
     axes.margins(x=0.21, y=0.15)  # room for names
     axes.set(xlabel=x_label, ylabel=y_label)
-    legend = []  # over the axes: two sizes, and what is marked
-    for size in np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)]):
-        area = max(_LARGEST * size / sizes.max(), _SMALLEST)
-        legend.append((area, _GRAY, f"{format_number(size)} {size_label}"))
-    legend.append((60, PALETTE["vermilion"], marked_label))
-    handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color, _ in legend]
+    shown = np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)])
+    texts = [*(f"{format_number(size)} {size_label}" for size in shown), marked_label]
+    legend = [(max(_LARGEST * size / sizes.max(), _SMALLEST), _GRAY) for size in shown]
+    legend.append((60, PALETTE["vermilion"]))
+    handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color in legend]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}
-    axes.legend(handles, [text for *_, text in legend], ncols=len(handles), **place)
+    axes.legend(handles, texts, ncols=len(handles), **place)
     figure.draw_without_rendering()  # so that the places of bubbles are known
     centers = axes.transData.transform(np.stack([x, y], axis=1)) * 72 / axes.figure.dpi
     line = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "relpos": (1, 0.5)}
@@ -336,8 +327,6 @@ def plot_memory(timeline: Any, *, title: str) -> Figure:
     ----------
     timeline : MemoryTimeline
         What ``track_memory`` measured: its ``samples``, ``spans`` and ``labels``.
-    title : str
-        Says what to see.
     """
     samples, labels = timeline.samples, timeline.labels
     seconds = [sample["seconds"] for sample in samples]

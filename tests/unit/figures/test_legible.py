@@ -16,7 +16,15 @@ LONG = "herbaceous vegetation beside a permanent crop"
 CLASSES = [f"{LONG[:i]}{i}" for i in range(12, 22)]
 LABELS = {"title": "A title of some words", "x_label": "x (m)", "y_label": "y (s)"}
 RNG = np.random.default_rng(0)
+BELOW = np.repeat([0, 20], [12, 48])
+NETWORKS = [f"a_network_{n}" for n in range(60)]
 IMAGES = Record(images=np.zeros((10, 8, 8)), names=CLASSES)
+PREDICTIONS = Record(
+    class_names=CLASSES,
+    classes=RNG.integers(0, 10, (10, 3)),
+    probabilities=RNG.random((10, 3)),
+    labels=np.zeros(10, int),
+)
 GROUPS = {f"shift {i}": {LONG: 0.91, "CNN": 0.962} for i in range(4)}
 
 
@@ -30,16 +38,13 @@ def timeline(*, has_gpu=True):
         for i in range(30)
     ]
     spans = [("whole", "whole", 0.0, math.inf), ("phase", "open", 2.8, math.inf)]
-    spans += [
-        ("phase", f"batch {2**k}, a phase with a long name", k * 0.4, k * 0.4 + 0.3)
-        for k in range(7)
-    ]
+    long = "a phase with a long name"
+    spans += [("phase", f"{k}, {long}", k * 0.4, k * 0.4 + 0.3) for k in range(7)]
     spans += [("mark", f"a mark at the very end {i}", 2.9, 2.9) for i in range(9)]
     labels = {"resident_bytes": "resident", "saved_bytes": "saved for backward"}
     labels |= {f"{key}_bytes": f"GPU {key}" for key in gpu}
-    keys = ("kind", "name", "begin", "end")
-    records = [Record(**dict(zip(keys, span, strict=True))) for span in spans]
-    return Record(samples=samples, spans=records, labels=labels)
+    spans = [Record(kind=k, name=n, begin=b, end=e) for k, n, b, e in spans]
+    return Record(samples=samples, spans=spans, labels=labels)
 
 
 def history():
@@ -48,74 +53,64 @@ def history():
     return Record(to_frame=lambda: pd.DataFrame({"epoch": n} | columns))
 
 
+def case(*given, **options):
+    return given, {"title": LONG * 2} | options
+
+
 CASES = {  # by the function, with a word where it has several: its arguments and options
-    "show_images": (
-        [np.zeros((100 + 50 * (i % 4), 300 - 60 * (i % 3))) for i in range(7)],
-        [LONG] * 7,
-        {},
+    "show_images": case(
+        [np.zeros((100 + 50 * (i % 4), 300 - 60 * (i % 3))) for i in range(7)], [LONG] * 7
     ),
-    "show_augmentations": (
-        np.zeros((8, 8)),
-        {LONG: [np.zeros((8, 8))] * 8, "b": np.zeros((8, 8, 8))},
-        {},
+    "show_augmentations": case(
+        np.zeros((8, 8)), {LONG: [np.zeros((8, 8))] * 8, "b": np.zeros((8, 8, 8))}
     ),
-    "show_matrix numbers": (
+    "show_matrix numbers": case(
         [np.full((5, 5), -1234.5), np.ones((3, 3)), np.ones((3, 3))],
         [LONG, "kernel", "response"],
-        {"annotate": True},
+        annotate=True,
     ),
-    "show_matrix bar": (1e5 * RNG.random((7, 28, 28)), [LONG] * 7, {}),
-    "show_weights": (RNG.normal(size=(10, 1, 28, 28)), [LONG] * 10, {}),
-    "show_feature_maps": (
-        {f"stages.{i}.conv1": RNG.random((40, 2**i, 2**i)) for i in range(5)},
-        {},
+    "show_matrix bar": case(1e5 * RNG.random((7, 28, 28)), [LONG] * 7),
+    "show_weights": case(RNG.normal(size=(10, 1, 28, 28)), [LONG] * 10),
+    "show_feature_maps": case(
+        {f"stages.{i}.conv1": RNG.random((40, 2**i, 2**i)) for i in range(5)}
     ),
-    "draw_window": (
-        *(np.zeros((7, 7)), -np.ones((3, 3)), np.zeros((5, 5))),
-        {"row": 1, "column": 2},
+    "draw_window": case(
+        *(np.zeros((7, 7)), -np.ones((3, 3)), np.zeros((5, 5))), row=1, column=2
     ),
-    "show_receptive_field": (RNG.random((6, 32, 32)), [(3, 3, 9, 9)] * 6, [LONG] * 6, {}),
-    "plot_curves": ({f"curve number {i}": [0, 1, 2 + i / 1000] for i in range(12)}, LABELS),
-    "plot_curves wide": ({f"{LONG} {i}": np.arange(2) * 1e7 * i for i in range(9)}, LABELS),
-    "plot_curves log": (
-        {"a": (10.0 ** np.arange(-6, 7), 10.0 ** np.arange(-12, 13, 2))},
-        {"log": "xy"} | LABELS,
+    "show_receptive_field": case(RNG.random((6, 32, 32)), [(3, 3, 9, 9)] * 6, [LONG] * 6),
+    "plot_curves": case(
+        {f"curve number {i}": [0, 1, 2 + i / 1000] for i in range(12)}, **LABELS
     ),
-    "plot_history": (history(), {}),
-    "plot_bars": ({f"features.{i}.conv": 1e6 + i for i in range(12)}, {"y_label": "y"}),
-    "plot_bars groups": (GROUPS, {"y_label": "accuracy", "spread": GROUPS}),
-    "plot_confusion": (1e3 * np.eye(10), CLASSES, {}),
-    "plot_confusion 40": (np.eye(40), [f"class {i}" for i in range(40)], {}),
-    "plot_strategies": ({f"{LONG} {i}": [0.5, 0.5001] for i in range(6)}, {}),
-    "plot_trade_off": (
-        {LONG: ([0.8, 0.9], [9e3, 50.0], ["16", "64"]), "exact": ([1], [200])},
-        LABELS,
+    "plot_curves wide": case(
+        {f"{LONG} {i}": np.arange(2) * 1e7 * i for i in range(9)}, **LABELS
     ),
-    "plot_bubbles": (
-        *(10 ** RNG.uniform(-1, 3, 40), RNG.uniform(55, 90, 40), RNG.uniform(1, 600, 40)),
-        [f"network_{n}" for n in range(40)],
-        {"marked": ["network_3", "network_9"], "marked_label": "best", "log": "x"}
-        | {"size_label": "million parameters"}
-        | LABELS,
+    "plot_curves log": case(
+        {"a": (10.0 ** np.arange(-6, 7), 10.0 ** np.arange(-12, 13, 2))}, log="xy", **LABELS
     ),
-    "plot_memory": (timeline(), {}),
-    "show_neighbors": (IMAGES, IMAGES, {"pixels": RNG.integers(0, 10, (10, 4))}, {}),
-    "show_predictions": (
-        IMAGES,
-        Record(
-            class_names=CLASSES,
-            classes=RNG.integers(0, 10, (10, 3)),
-            probabilities=RNG.random((10, 3)),
-            labels=np.zeros(10, int),
-        ),
-        {},
+    "plot_history": case(history()),
+    "plot_bars": case({f"features.{i}.conv": 1e6 + i for i in range(12)}, y_label="y"),
+    "plot_bars groups": case(GROUPS, y_label="accuracy", spread=GROUPS),
+    "plot_confusion": case(1e3 * np.eye(10), CLASSES),
+    "plot_confusion 40": case(np.eye(40), [f"class {i}" for i in range(40)]),
+    "plot_strategies": case({f"{LONG} {i}": [0.5, 0.5001] for i in range(6)}),
+    "plot_trade_off": case(
+        {LONG: ([0.8, 0.9], [9e3, 50.0], ["16", "64"]), "exact": ([1], [200])}, **LABELS
     ),
+    "plot_bubbles": case(  # a front of twelve, and others below
+        *(10 ** np.sort(RNG.uniform(-1, 3, 60)), np.sort(RNG.uniform(55, 90, 60)) - BELOW),
+        *(RNG.uniform(1, 600, 60), NETWORKS),
+        **LABELS | {"marked": NETWORKS[:12], "marked_label": "best", "log": "x"},
+        size_label="million parameters",
+    ),
+    "plot_memory": case(timeline()),
+    "show_neighbors": case(IMAGES, IMAGES, {"pixels": RNG.integers(0, 10, (10, 4))}),
+    "show_predictions": case(IMAGES, PREDICTIONS),
 }
 
 
-def draw(case):
-    *given, options = CASES[case]
-    return getattr(figures, case.split()[0])(*given, **({"title": LONG * 2} | options))
+def draw(name):
+    given, options = CASES[name]
+    return getattr(figures, name.split()[0])(*given, **options)
 
 
 def test_every_function_has_a_case():
@@ -151,7 +146,8 @@ def png(figure):
 @pytest.fixture(scope="module")
 def boxes(figure, png):
     renderer = figure.canvas.get_renderer()
-    return [(text, text.get_window_extent(renderer)) for text in visible_texts(figure)]
+    # The words alone: an annotation's own extent holds its line, too.
+    return [(t, Text.get_window_extent(t, renderer)) for t in visible_texts(figure)]
 
 
 def test_texts_do_not_overlap(boxes):
@@ -199,10 +195,7 @@ def test_each_kind_of_memory_has_a_panel_with_phases_and_marks():
     assert process.lines[-1].get_ydata()[[0, -1]].tolist() == [900, 1045]
     assert max(autograd.lines[-1].get_ydata()) == 60  # between the samples
     assert [line.get_label() for line in gpu.lines[-2:]] == ["GPU reserved", "GPU driver"]
-    spans = [
-        patch.get_path().transformed(patch.get_patch_transform()).get_extents()
-        for patch in process.patches
-    ]
+    spans = [patch.get_bbox() for patch in process.patches]
     assert [round(span.x0, 6) for span in spans[:3]] == [2.8, 0, 0.4]
     assert round(spans[0].x1, 6) == 2.9, "a phase that is open lasts to the end"
     assert list(process.lines[0].get_xdata()) == [2.9, 2.9]

@@ -29,17 +29,14 @@ def test_the_reader_of_the_data_knows_the_same_type():
 
 
 def test_curves_are_told_by_name_color_and_numbers():
-    figure = figures.plot_curves(
-        {"up": [1, 2, 4.5], "down": [3, 1, 0]}, title="T", x_label="day", y_label="leaves"
-    )
+    curves = {"up": [1, 2, 4.5], "down": [3, 1, 0]}
+    figure = figures.plot_curves(curves, title="T", x_label="day", y_label="leaves")
     axes = only_axes(figure)
     assert data_of(figure)["title"] == "T"
     assert (axes["x_label"], axes["y_label"]) == ("day", "leaves")
-    told = [axes["lines"][0][key] for key in ("name", "color", "x", "y")]
-    assert told == ["up", "#0072b2", "0 1 2", "1 2 4.5"]
-    assert axes["lines"][1]["y"] == "3 1 0"
-    low, high = map(float, axes["y_limits"].split())
-    assert low < 0 < 4.5 < high
+    up = {"name": "up", "color": "#0072b2", "x": "0 1 2", "y": "1 2 4.5"}
+    assert axes["lines"] == [up, axes["lines"][1] | {"name": "down", "y": "3 1 0"}]
+    assert axes["y_limits"].startswith("-0.")
 
 
 def test_bars_are_told_by_name_place_and_height():
@@ -70,11 +67,9 @@ def test_each_channel_of_an_image_is_told_by_the_means_of_a_coarse_grid():
     (image,) = only_axes(figures.show_images(picture, title="T"))["images"]
     size, cells = image["grid"].split(": ")
     planes = [np.array(plane.split(), int) for plane in cells.split(" / ")]
-    red, green, blue = (
-        plane.reshape([int(n) for n in size.split(" x ")]) for plane in planes
-    )
-    assert (red == 0).all()
-    assert (blue == 0).all()
+    green = planes[1].reshape([int(n) for n in size.split(" x ")])
+    assert (planes[0] == 0).all()
+    assert (planes[2] == 0).all()
     assert (green[: len(green) // 2] == 1000).all()
     assert (green[len(green) // 2 :] == 0).all()
     assert image["contrast"] == "0 500 0"
@@ -114,13 +109,8 @@ def test_a_long_curve_is_told_by_the_means_of_200_parts(values):
 
 
 @pytest.mark.parametrize(
-    ("images", "limit"),
-    [
-        (RNG.integers(0, 256, (16, 32, 32, 3), np.uint8), 10_000),
-        (RNG.random((100, 8, 8)), 20_000),
-    ],
-    ids=["colors", "many"],
+    ("shape", "limit"), [((16, 32, 32, 3), 10_000), ((100, 8, 8), 20_000)]
 )
-def test_it_is_small(images, limit):
-    told = data_of(figures.show_images(images, title="T"))
+def test_it_is_small(shape, limit):
+    told = data_of(figures.show_images(RNG.random(shape), title="T"))
     assert len(json.dumps(told, indent=1)) < limit
