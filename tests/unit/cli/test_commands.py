@@ -2,8 +2,8 @@
 
 import os
 import signal
-import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,12 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from jupyter_client.provisioning import local_provisioner
 
 from coursekit import assets, cli
 from coursekit.course.lessons import find_lessons
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "coursekit.cli"]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["list"], ["fetch"]])
@@ -100,37 +100,38 @@ def test_what_cannot_be_run_is_told_before_anything_runs(call, here, write):
     assert "in the way" in error
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
-@pytest.mark.parametrize("wait_for", ["kernel", "cell"])
-def test_ctrl_c_leaves_no_kernel_behind(here, wait_for, write):
+def press_ctrl_c_when_launched(monkeypatch, here):
+    """The kernel's process is there, and nobody knows of it yet."""
+    launch = local_provisioner.launch_kernel
+
+    def launch_and_press(*args, **options):
+        process = launch(*args, **options)
+        signal.raise_signal(signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(local_provisioner, "launch_kernel", launch_and_press)
+
+
+def press_ctrl_c_in_the_cell(monkeypatch, here):
+    def press():
+        while not (here / "started").is_file():
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+@pytest.mark.parametrize("press", [press_ctrl_c_when_launched, press_ctrl_c_in_the_cell])
+def test_ctrl_c_leaves_no_kernel_behind(call, here, monkeypatch, press, write):
     write("slow.ipynb", "open('started', 'w').close()\nimport time\ntime.sleep(60)")
-    process = subprocess.Popen(
-        [*COMMAND, "run", "slow.ipynb"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A shell makes programs in its background ignore the signal.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    press(monkeypatch, here)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        kernels = wait_until(lambda: psutil.Process(process.pid).children(recursive=True))
-        if wait_for == "cell":
-            wait_until((here / "started").is_file)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        assert call("run", "slow.ipynb")[0] == 130
     finally:
-        process.kill()
-    assert process.returncode == 130
-    assert b"Traceback" not in error
-    _, alive = psutil.wait_procs(kernels, timeout=5)
-    assert alive == []
-
-
-def wait_until(find):
-    for _ in range(600):
-        if found := find():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError
+        signal.signal(signal.SIGINT, handler)
+    kernels = psutil.Process().children(recursive=True)
+    assert [kernel for kernel in kernels if "ipykernel_launcher" in kernel.cmdline()] == []
 
 
 # --- fetch and train -------------------------------------------------------------------
