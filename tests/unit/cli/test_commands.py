@@ -19,18 +19,23 @@ from coursekit.course.lessons import find_lessons
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["fetch"]])
-def test_what_is_not_for_copying_fits_into_80_columns(call, words):
-    code, out = call(*words)
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("--version", ["coursekit 0."]),
+        (
+            "--help",
+            ["doctor", "list", "lab", "run", "check", "refresh", "fetch", "address"],
+        ),
+        ("list", [lesson.number for lesson in find_lessons()]),
+        ("fetch", ["11.6 MB", "CC BY-SA"]),
+    ],
+)
+def test_what_is_not_for_copying_fits_into_80_columns(call, words, shown):
+    code, out = call(words)
     assert code == 0
+    assert [word for word in shown if word not in out] == []
     assert max(len(line) for line in out.splitlines() if os.sep not in line) <= 80
-
-
-def test_version_lessons_and_commands_are_shown(call):
-    assert call("--version")[1].startswith("coursekit 0.")
-    assert all(lesson.number in call("list")[1] for lesson in find_lessons())
-    for name in ("doctor", "list", "lab", "run", "check", "refresh", "fetch", "address"):
-        assert f"  {name} " in call("--help")[1]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,6 @@ def test_run_writes_an_executed_copy_and_a_page_and_leaves_the_source(call, here
     code, out = call("run", "tiny.ipynb")
     assert code == 0
     assert "2 of 2" in out
-    assert "passed" in out
     assert source.read_bytes() == before
     executed = nbformat.read(here / "runs" / "tiny.ipynb", as_version=4)
     assert executed.cells[1].outputs[0]["data"]["text/plain"] == "42"
@@ -64,8 +68,11 @@ def test_run_writes_an_executed_copy_and_a_page_and_leaves_the_source(call, here
 def test_a_failing_cell_ends_with_1_and_names_cell_line_and_error(call, here, write):
     write("good.ipynb", "import os\nassert os.environ['COURSEKIT_PROFILE'] == 'real'")
     write("bad.ipynb", "x = [1]", "x[3]  # too far", "2")
-    code, out = call("run", "bad.ipynb", "good.ipynb", "--profile", "real")
+    write("slow.ipynb", "import time\ntime.sleep(60)")
+    names = ("bad.ipynb", "slow.ipynb", "good.ipynb")
+    code, out = call("run", *names, "--profile", "real", "--timeout", "5")
     assert code == 1
+    assert "longer than 5 seconds" in out
     assert "bad failed, code cell 2 of 3:" in out
     assert "x[3]  # too far" in out
     assert "IndexError: list index out of range" in out
@@ -73,31 +80,21 @@ def test_a_failing_cell_ends_with_1_and_names_cell_line_and_error(call, here, wr
     assert (here / "runs" / "bad.html").is_file()
 
 
-def test_the_time_out_is_told(call, write):
-    write("slow.ipynb", "import time\ntime.sleep(60)")
-    code, out = call("run", "slow.ipynb", "--timeout", "1")
-    assert code == 1
-    assert "longer than 1 seconds" in out
-
-
 def test_what_cannot_be_run_is_told_before_anything_runs(call, here, write):
     source = write("good.ipynb", "1")
     before = source.read_bytes()
-    code, error = call("run", "good.ipynb", "99")
-    assert code == 2
-    assert "'99'" in error
-    code, error = call("run", "good.ipynb", "--output", ".")
-    assert code == 2
-    assert "would write over good.ipynb itself" in error
-    assert source.read_bytes() == before
     (here / "bad.ipynb").write_text("{}")
-    code, error = call("run", "bad.ipynb")
-    assert code == 1
-    assert "bad.ipynb" in error
     (here / "in the way").write_text("")
-    code, error = call("run", "good.ipynb", "--output", "in the way")
-    assert code == 1
-    assert "in the way" in error
+    for words, wanted, said in [
+        (["99"], 2, "'99'"),
+        (["--output", "."], 2, "would write over good.ipynb itself"),
+        (["bad.ipynb"], 1, "bad.ipynb"),
+        (["--output", "in the way"], 1, "in the way"),
+    ]:
+        code, error = call("run", "good.ipynb", *words)
+        assert code == wanted
+        assert said in error
+    assert source.read_bytes() == before
 
 
 def press_ctrl_c_when_launched(monkeypatch, here):
@@ -137,23 +134,15 @@ def test_ctrl_c_leaves_no_kernel_behind(call, here, monkeypatch, press, write):
 # --- fetch and train -------------------------------------------------------------------
 
 
-def test_fetch_shows_sizes_and_licenses_and_guesses_what_was_meant(call):
-    _, out = call("fetch")
-    assert "11.6 MB" in out
-    assert "CC BY-SA" in out
-    assert "Did you mean 'digits'" in call("fetch", "digts")[1]
-
-
 def test_what_is_there_is_counted_and_the_rest_goes_on(call, monkeypatch, here):
+    assert "Did you mean 'digits'" in call("fetch", "digts")[1]
     code, out = call("fetch", "insects", "land-cover")
     assert code == 1
     assert out.count("not there:") == 2
     assert "0 of 2 there" in out
     monkeypatch.setattr("coursekit.assets.fetch", lambda name: here / name)
-    code, out = call("fetch", "--all")
-    assert code == 0
     n_assets = len(assets.asset_names())
-    assert f"{n_assets} of {n_assets} there" in out
+    assert f"{n_assets} of {n_assets} there" in call("fetch", "--all")[1]
 
 
 def test_train_follows_the_shipped_recipe_unless_told_otherwise(call, here, monkeypatch):
