@@ -72,10 +72,9 @@ def build(net):
 
 
 def headless(net):
-    """Return the model with its head replaced, as the tutorials do it."""
+    """Return the model without its head, as the tutorials do it."""
     model = build(net)
-    parent, _, last = find_head(model).rpartition(".")
-    setattr(model.get_submodule(parent), last, nn.Identity())
+    model.set_submodule(find_head(model), nn.Identity())
     return model
 
 
