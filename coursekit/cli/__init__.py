@@ -15,7 +15,6 @@ from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from shutil import copyfile
-from time import perf_counter
 from typing import Annotated
 
 from typer import Argument, Exit, Option, Typer
@@ -177,8 +176,7 @@ def refresh(
     """Run lessons on emulated machines; store what they show and how far it moves."""
     from coursekit.cli.notebooks import refresh_lessons
 
-    how = {"is_all": all_, "timeout": timeout, "jobs": jobs, "runs": runs}
-    return refresh_lessons(lessons or [], **how)
+    return refresh_lessons(lessons or [], all_, timeout=timeout, jobs=jobs, runs=runs)
 
 
 @_app.command()
@@ -200,17 +198,18 @@ def fetch(roles: _Roles = None, all_: _All = False) -> int:
         Console().print(table)
         print("Fetch some: coursekit fetch ROLE, or all: coursekit fetch --all")
         return 0
-    words = [word for asset in known for word in (asset.role, asset.name)]
-    for role in roles or []:
-        if role not in words:
-            guess, names = did_you_mean(role, words), ", ".join(dict.fromkeys(words))
-            msg = f"There is nothing to fetch for {role!r}.{guess} There is: {names}."
-            raise SettingsError(msg)
+    words = dict.fromkeys(word for asset in known for word in (asset.role, asset.name))
+    for role in {*(roles or ())} - {*words}:
+        guess, names = did_you_mean(role, words), ", ".join(words)
+        raise SettingsError(
+            f"There is nothing to fetch for {role!r}.{guess} There is: {names}."
+        )
     chosen = [a for a in known if all_ or {a.role, a.name} & {*roles}]
     n_there = 0
     for asset in chosen:
-        about = f"{asset.title}, {sizes[asset.name]}. License: {asset.license}."
-        print(f"{asset.role}: {about}")
+        print(
+            f"{asset.role}: {asset.title}, {sizes[asset.name]}. License: {asset.license}."
+        )
         try:
             print(f"  {assets.fetch(asset.name)}")
             n_there += 1
@@ -234,17 +233,15 @@ def train(
     module = import_module(f"coursekit.recipes.{name}")
     given = {"n_images": images, "n_epochs": epochs, "seed": seed}
     given = {key: value for key, value in given.items() if value is not None}
-    start = perf_counter()
     weights, accuracies = module.train(output, replace(module.RECIPE, **given))
     reached = ", ".join(f"{what} {100 * v:.1f} %" for what, v in accuracies.items())
-    print(f"{weights}: trained in {(perf_counter() - start) / 60:.1f} minutes.")
-    print(f"Accuracy on fresh pictures: {reached}.")
+    print(f"{weights}\nAccuracy on fresh pictures: {reached}.")
     shipped = data_folder() / "weights" / weights.relative_to(output)
-    if shipped.read_bytes() == weights.read_bytes():
-        print("Byte for byte what the course ships.")
-    else:
-        where = f"To ship these, copy them to {shipped.parent}."
-        print(f"Other bytes than the course ships. {where}")
+    is_shipped = shipped.read_bytes() == weights.read_bytes()
+    other = (
+        f"Other bytes than the course ships. To ship these, copy them to {shipped.parent}."
+    )
+    print("Byte for byte what the course ships." if is_shipped else other)
 
 
 @_app.command()

@@ -60,17 +60,14 @@ def examine_machine() -> list[Finding]:
     has_mirror = not isinstance(mirror, Path) or mirror.is_dir()
     system = f"{platform.platform(terse=True)}, {os.cpu_count()} cores"
     # A lesson's peak is under 2 GB, see the tests' budgets.
-    close = "" if free > 2e9 else "A lesson needs up to 2 GB: close other programs."
-    other_cache = (
-        "" if is_writable else "Set COURSEKIT_CACHE to a folder that you may write."
-    )
-    other_mirror = "" if has_mirror else "Set COURSEKIT_MIRROR to a folder that exists."
+    close = "A lesson needs up to 2 GB: close other programs."
+    other_cache = "Set COURSEKIT_CACHE to a folder that you may write."
+    other_mirror = "Set COURSEKIT_MIRROR to a folder that exists."
     found = [
-        Finding("Python", f"{platform.python_version()} ({sys.executable})"),
-        Finding("system", system),
-        Finding("memory", f"{decimal(total)}, of which {decimal(free)} free", close),
-        Finding("cache", str(cache), other_cache),
-        Finding("mirror", str(mirror or "none"), other_mirror),
+        Finding("Python", f"{platform.python_version()} ({sys.executable}), {system}"),
+        Finding("memory", f"{decimal(total)}, {decimal(free)} free", close * (free < 2e9)),
+        Finding("cache", str(cache), other_cache * (not is_writable)),
+        Finding("mirror", str(mirror or "none"), other_mirror * (not has_mirror)),
     ]
     looks = {
         "packages": _find_packages,

@@ -9,7 +9,6 @@ one command that writes into notebooks. A second run changes nothing.
 import ast
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -56,14 +55,6 @@ _TEMPLATE = """
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block footer_js -%}{%- endblock -%}
 """
-
-# What is between backticks is code and stays; then display formulas, then inline ones.
-_CODE_OR_FORMULA = re.compile(
-    r"(?P<code>(?P<ticks>`+)(?:(?!(?P=ticks)).|\n)*(?P=ticks))"
-    r"|\$\$(?P<display>.+?)\$\$"
-    r"|(?<![\\$])\$(?![\s$])(?P<inline>[^$\n]+?)(?<![\s\\])\$(?![\d$])",
-    re.DOTALL,
-)
 
 
 def choose_notebooks(names: Sequence[str]) -> dict[str, Path]:
@@ -190,8 +181,9 @@ def check_lessons(
     if not is_compared:
         print("Not compared with what is stored: the data are others.")
     elif device != "cpu":
-        said = f"what is stored was made on a CPU, not on {device}."
-        print(f"Only words were compared: {said}")
+        print(
+            f"Only words were compared: what is stored was made on a CPU, not on {device}."
+        )
     if paths := [os.path.relpath(notebooks[name]) for name in found if found[name]]:
         print(f"If the new outputs are right: coursekit refresh {' '.join(paths)}")
     return code
@@ -217,18 +209,17 @@ def compare_run(
 
     Cells that did not come to their end are not compared.
     """
-    cells, fresh = code_cells(stored), code_cells(run.notebook)
+    cells, fresh = code_cells(stored), code_cells(run.notebook)[: run.n_done]
     rules = [read_rules(cell) for cell in cells]
     problems = find_stored_problems(cells, rules)
     found = {}
-    for place in range(run.n_done):
-        old, rule, number = cells[place], rules[place], place + 1
-        if place in problems:
-            found[number] = [problems[place]]
+    for number, (old, new, rule) in enumerate(zip(cells, fresh, rules, strict=False), 1):
+        if number - 1 in problems:
+            found[number] = [problems[number - 1]]
         elif rule.is_compared:
             found[number] = compare_cell(
                 old.outputs,
-                fresh[place].outputs,
+                new.outputs,
                 measured=read_measured(old, stored, rule),
                 words_only=words_only,
                 picture=folder / f"{name}-cell-{number}.png",
@@ -240,7 +231,7 @@ def compare_run(
 
 
 def refresh_lessons(
-    names: Sequence[str], *, is_all: bool, timeout: float, jobs: int, runs: int
+    names: Sequence[str], is_all: bool, *, timeout: float, jobs: int, runs: int
 ) -> int:
     """Execute lessons on embedded data, and store what they show and how far numbers moved.
 
@@ -267,8 +258,7 @@ def refresh_lessons(
         for name, path in notebooks.items()
         for machine, settings in machines.items()
     }
-    done = execute_all(tasks, jobs=jobs, timeout=timeout)
-    table = Table("Lesson", "Numbers", "Moved", "Widest", "Lines changed")
+    done, n_stored = execute_all(tasks, jobs=jobs, timeout=timeout), 0
     for name, path in notebooks.items():
         ran = {machine: done[f"{name}, {machine}"] for machine in machines}
         if path.read_text(encoding="utf-8") != before[name]:
@@ -276,28 +266,24 @@ def refresh_lessons(
             continue
         try:
             renewed, measures = renew(stored[name], ran, name=name)
-            renewed.metadata["coursekit"]["measured"]["inputs"] = _hash_inputs(renewed)
         except NotebookError as error:
             print(f"Not stored: {error}")
             continue
-        after = format_notebook(renewed)
-        _write_whole(path, after)
+        renewed.metadata["coursekit"]["measured"]["inputs"] = _hash_inputs(renewed)
+        _write_whole(path, format_notebook(renewed))
+        n_stored += 1
+        n_numbers = sum(measure.n_numbers for measure in measures)
+        n_moved = sum(measure.n_moved for measure in measures)
         widest, cell = max((m.widest, -n) for n, m in enumerate(measures, start=1))
-        table.add_row(
-            name,
-            str(sum(measure.n_numbers for measure in measures)),
-            str(sum(measure.n_moved for measure in measures)),
-            f"{widest:.1%} in cell {-cell}" if widest else "-",
-            str(len({*after.splitlines()} - {*before[name].splitlines()})),
-        )
-    Console().print(table)
-    return int(table.row_count < len(notebooks))
+        far = f", at most by {widest:.1%} (code cell {-cell})" if widest else ""
+        print(f"Stored: {name}, {n_numbers} numbers, of which {n_moved} moved{far}")
+    return int(n_stored < len(notebooks))
 
 
 def _hash_inputs(notebook: NotebookNode) -> str:
     """Return a hash of a lesson's code and outputs, and of all files of the package and of data.
 
-    Comments and docstrings do not count, nor does what only runs and compares lessons.
+    Comments do not count, nor does what only runs and compares lessons.
     """
     cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
     found = sha256(json.dumps(cells, sort_keys=True).encode())
@@ -306,18 +292,11 @@ def _hash_inputs(notebook: NotebookNode) -> str:
         for path in sorted(folder.rglob("*")):
             inside = path.relative_to(folder).parts
             if path.is_file() and not others & {*inside}:
-                found.update("/".join(inside).encode())
-                found.update(_code(path) if path.suffix == ".py" else path.read_bytes())
+                content = path.read_bytes()
+                if path.suffix == ".py":
+                    content = ast.unparse(ast.parse(content)).encode()
+                found.update("/".join(inside).encode() + content)
     return found.hexdigest()
-
-
-def _code(path: Path) -> bytes:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        has_docstring = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-        if has_docstring and ast.get_docstring(node) is not None:
-            node.body[0] = ast.Pass()
-    return ast.unparse(tree).encode()
 
 
 # --- run ---------------------------------------------------------------------------------
@@ -327,23 +306,20 @@ def run_lessons(
     names: Sequence[str], *, profile: str | None, timeout: float, output: Path
 ) -> int:
     """Execute lessons, write copies and pages; return 0 when every cell of all of them ran."""
-    notebooks = choose_notebooks(names)
-    targets = {name: output / f"{name}.ipynb" for name in notebooks}
-    for name, target in targets.items():
-        if target.resolve() == notebooks[name].resolve():
+    settings = {"COURSEKIT_PROFILE": profile} if profile else {}
+    tasks, runs = {}, {}
+    for name, path in choose_notebooks(names).items():
+        target = output / f"{name}.ipynb"
+        if target.resolve() == path.resolve():
             said = f"would write over {target.name} itself. Choose another folder."
             raise SettingsError(f"--output {output} {said}")
         target.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"COURSEKIT_PROFILE": profile} if profile else {}
-    # In this folder, so that relative paths mean what they mean in the shell.
-    tasks = {
-        name: {"notebook": read_notebook(path), "folder": Path.cwd(), "settings": settings}
-        for name, path in notebooks.items()
-    }
-    runs = {}
-    for name, target in targets.items():  # one by one: what was run is kept
-        runs |= execute_all({name: tasks[name]}, timeout=timeout)
-        executed = runs[name].notebook
+        # In this folder, so that relative paths mean what they mean in the shell.
+        here, notebook = Path.cwd(), read_notebook(path)
+        tasks[name] = {"notebook": notebook, "folder": here, "settings": settings}
+    for name, task in tasks.items():  # one by one: what was run is kept
+        runs |= execute_all({name: task}, timeout=timeout)
+        executed, target = runs[name].notebook, output / f"{name}.ipynb"
         _write_whole(target, nbformat.writes(executed) + "\n")
         _write_whole(target.with_suffix(".html"), to_page(executed, title=target.stem))
     code = _report(runs, {}, passed="passed")
@@ -357,42 +333,33 @@ def to_page(notebook: NotebookNode, *, title: str) -> str:
     Styles and pictures are in it, formulas become MathML, which browsers draw themselves, and
     widgets, which are progress bars that have ended, are left out.
     """
-    from nbconvert import HTMLExporter  # half a second to import, wanted only at the end
+    # Half a second to import, wanted only at the end.
+    from jinja2 import pass_context
+    from latex2mathml.converter import convert
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    class Renderer(IPythonRenderer):
+        def inline_math(self, body: str, display: str = "inline") -> str:
+            try:
+                return convert(body.strip(), display=display)
+            except Exception:  # noqa: BLE001 - as it was written is better than no page
+                return f"${body}$"
+
+        def block_math(self, body: str) -> str:
+            return self.inline_math(body, "block")
+
+    @pass_context
+    def to_html(context: Mapping[str, Any], source: str) -> str:
+        attachments = context.get("cell", {}).get("attachments", {})
+        return MarkdownWithMath(Renderer(escape=False, attachments=attachments)).render(
+            source
+        )
 
     page = deepcopy(notebook)
     page.metadata.pop("widgets", None)
     for cell in page.cells:
-        if cell.cell_type == "markdown":
-            cell.source = with_mathml(cell.source)
         outputs = cell.get("outputs", [])
         outputs[:] = [out for out in outputs if WIDGET_MIME not in out.get("data", {})]
-    exporter = HTMLExporter(raw_template=_TEMPLATE)
-    resources = {"metadata": {"name": title}}
-    return exporter.from_notebook_node(page, resources=resources)[0]
-
-
-def with_mathml(markdown: str) -> str:
-    """Return Markdown whose formulas, between dollar signs, are MathML.
-
-    A formula that cannot be converted stays as it was written.
-
-    Examples
-    --------
-    >>> with_mathml("`$code$` stays")
-    '`$code$` stays'
-    >>> with_mathml("so $n$ is").startswith("so <math")
-    True
-    """
-    from latex2mathml.converter import convert
-
-    def replace(match: re.Match) -> str:
-        if match["code"]:
-            return match["code"]
-        display = "block" if match["display"] else "inline"
-        try:
-            mathml = convert((match["display"] or match["inline"]).strip(), display=display)
-        except Exception:  # noqa: BLE001 - as it was written is better than no page
-            return match[0]
-        return mathml.replace("\n", " ")
-
-    return _CODE_OR_FORMULA.sub(replace, markdown)
+    exporter = HTMLExporter(raw_template=_TEMPLATE, filters={"markdown2html": to_html})
+    return exporter.from_notebook_node(page, {"metadata": {"name": title}})[0]

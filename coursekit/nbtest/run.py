@@ -139,6 +139,8 @@ class NotebookSession:
 
     def close(self) -> None:
         """End the kernel, and what it started and left behind."""
+        # Ctrl-C may have come when the process was there and `start` not done with it.
+        self._process = self._process or getattr(self._manager.provisioner, "process", None)
         try:
             if self._manager.has_kernel:
                 is_dead = self._process.poll() is not None

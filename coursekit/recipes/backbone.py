@@ -35,13 +35,14 @@ from coursekit.seeds import seeded
 from coursekit.training import Trainer, TrainSettings
 from coursekit.transforms import PerImage, RandomQuarterTurn
 
-_ANSWERS = {
+ANSWERS: dict[str, tuple[str, ...]] = {
     "shape": SOURCE_SHAPES,
     "color": COLORS,
     "size": SIZES,
     "background": BACKGROUNDS,
 }
-_N_LOGITS = [len(names) for names in _ANSWERS.values()]
+"""What a picture can be asked about, and the answers."""
+_N_LOGITS = [len(names) for names in ANSWERS.values()]
 _TEST_START = 10_000_000  # no training set reaches that far
 _N_TEST = 6_000
 _N_SCALES = 3
@@ -95,16 +96,13 @@ def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
     """
     with seeded(recipe.seed):
         model = _Pretext(SmallResNet(num_classes=sum(_N_LOGITS) + _N_STATISTICS))
+    parameters, metrics = list(model.parameters()), [_metric(name) for name in ANSWERS]
+    loader = _loader(recipe.n_images, 0, recipe, is_training=True)
     trainer = fit_recipe(
-        model,
-        [{"params": list(model.parameters()), "weight_decay": recipe.weight_decay}],
-        _loader(recipe.n_images, 0, recipe, is_training=True),
-        recipe,
-        loss=pretext_loss,
-        metrics=[_metric(name) for name in _ANSWERS],
+        model, parameters, loader, recipe, loss=pretext_loss, metrics=metrics
     )
     reached = trainer.evaluate(_loader(_N_TEST, _TEST_START, recipe, is_training=False))
-    accuracies = {name: reached[name] for name in _ANSWERS}
+    accuracies = {name: reached[name] for name in ANSWERS}
     state = model.net.state_dict()
     # The logits of the shapes come first; they alone are kept.
     state |= {name: state[name][: _N_LOGITS[0]] for name in ("fc.weight", "fc.bias")}
@@ -114,10 +112,12 @@ def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
 
 
 def fit_recipe(
-    model: nn.Module, groups: list[dict], loader: Loader, recipe: Recipe, **options: Any
+    model: nn.Module, parameters: list, loader: Loader, recipe: Recipe, **options: Any
 ) -> Trainer:
     """Train `model` as all shipped weights are trained: AdamW and one cycle of its rate."""
-    optimizer = torch.optim.AdamW(groups, lr=recipe.max_lr)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=recipe.max_lr, weight_decay=recipe.weight_decay
+    )
     n_steps = len(loader) * recipe.n_epochs
     scheduler = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.max_lr, total_steps=n_steps, pct_start=0.15
@@ -137,12 +137,7 @@ def _loader(n_images: int, start: int, recipe: Recipe, *, is_training: bool) -> 
     )
     turn = PerImage([RandomQuarterTurn(), v2.RandomHorizontalFlip()])
     changes = [turn] if is_training else []
-    return picture_loader(pictures, _ANSWERS, recipe, changes, is_training=is_training)
-
-
-def attribute_numbers(pictures: ImageSet, kind: str, names: Sequence[str]) -> Tensor:
-    """Return for each picture the place of its attribute among `names`, int64."""
-    return torch.tensor([names.index(name) for name in pictures.attributes[kind]])
+    return picture_loader(pictures, ANSWERS, recipe, changes, is_training=is_training)
 
 
 def picture_loader(
@@ -153,10 +148,7 @@ def picture_loader(
     *,
     is_training: bool = True,
 ) -> Loader:
-    """Return batches of normalized pictures, and a column of numbers for each attribute.
-
-    `changes` come before the normalization.
-    """
+    """Return batches of normalized pictures, and a column of numbers for each attribute."""
     numbers = [attribute_numbers(pictures, *kind) for kind in attributes.items()]
     images = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
     return make_loader(
@@ -167,6 +159,11 @@ def picture_loader(
         drop_last=is_training,
         transform=v2.Compose([*changes, v2.Normalize([0.5] * 3, [0.25] * 3)]),
     )
+
+
+def attribute_numbers(pictures: ImageSet, kind: str, names: Sequence[str]) -> Tensor:
+    """Return for each picture the place of its attribute among `names`, int64."""
+    return torch.tensor([names.index(name) for name in pictures.attributes[kind]])
 
 
 class _Pretext(nn.Module):
@@ -190,7 +187,7 @@ def pretext_loss(outputs: Tensor, answers: Tensor) -> Tensor:
 
 
 def _metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    number = list(_ANSWERS).index(name)
+    number = list(ANSWERS).index(name)
 
     def metric(outputs: Tensor, answers: Tensor) -> Tensor:
         logits = outputs[:, : sum(_N_LOGITS)].split(_N_LOGITS, dim=1)[number]

@@ -8,6 +8,7 @@ import gzip
 import itertools
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -21,17 +22,7 @@ from open_clip.transform import PreprocessCfg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coursekit.datasets import (
-    BACKGROUNDS,
-    COLORS,
-    HELD_OUT_PAIRS,
-    SIZES,
-    SOURCE_SHAPES,
-    UNSEEN_SHAPES,
-    ImageSet,
-    Loader,
-    make_shapes,
-)
+from coursekit.datasets import HELD_OUT_PAIRS, UNSEEN_SHAPES, ImageSet, make_shapes
 from coursekit.datasets.shapes import caption_shape
 from coursekit.features import (
     embed_images,
@@ -40,6 +31,7 @@ from coursekit.features import (
     zero_shot_classifier,
 )
 from coursekit.recipes.backbone import (
+    ANSWERS,
     Recipe,
     attribute_numbers,
     fit_recipe,
@@ -58,12 +50,7 @@ _PROMPTS = {"shape": "a {}", "color": "a {} object", "size": "a {} object"}
 _N_TEST, _N_RETRIEVED = 6_000, 500
 _EMBED_DIM, _CONTEXT_LENGTH = 96, 16
 
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "shape": SOURCE_SHAPES + UNSEEN_SHAPES,
-    "color": COLORS,
-    "size": SIZES,
-    "background": BACKGROUNDS,
-}
+ATTRIBUTES = {**ANSWERS, "shape": ANSWERS["shape"] + UNSEEN_SHAPES}
 """What a caption can name, and the names."""
 
 WORDS_FILE = "words.txt.gz"
@@ -174,27 +161,16 @@ def _learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
 
     Reading a text, the tokenizer joins in the same order, so it ends where this ends.
     """
-    parts = {word: [*word[:-1], f"{word[-1]}</w>"] for word in words}
+    parted = [f"{' '.join(word)}</w>" for word in words]
     merges: list[tuple[str, str]] = []
-    while True:
-        counts = Counter(
-            pair for split in parts.values() for pair in itertools.pairwise(split)
-        )
-        if not counts:
-            return merges
+    while counts := Counter(
+        pair for word in parted for pair in itertools.pairwise(word.split())
+    ):
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
-        parts = {word: _join(split, best) for word, split in parts.items()}
-
-
-def _join(parts: list[str], pair: tuple[str, str]) -> list[str]:
-    joined = parts[:1]
-    for part in parts[1:]:
-        if (joined[-1], part) == pair:
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return joined
+        whole_parts = re.compile(rf"(?<!\S){re.escape(' '.join(best))}(?!\S)")
+        parted = [whole_parts.sub("".join(best), word) for word in parted]
+    return merges
 
 
 def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
@@ -227,25 +203,16 @@ def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
     set_model_preprocess_cfg(model, asdict(prepare))
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim < 2]  # are not drawn to zero
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+    pictures = draw_pairs("seen", recipe.n_images, seed=recipe.seed, start=0)
+    loader = picture_loader(pictures, ATTRIBUTES, recipe)
     loss = _caption_loss(model, tokenizer, recipe.seed)
-    trainer = fit_recipe(model, groups, _loader(recipe), recipe, loss=loss, metrics=())
+    trainer = fit_recipe(model, groups, loader, recipe, loss=loss, metrics=())
     reached = measure_clip(model, tokenizer, n_images=_N_TEST, seed=recipe.seed)
     weights = folder / "open_clip_model.safetensors"  # which open_clip looks for first
     state = model.state_dict()
     write_shipped(weights, state, folder.name, _ABOUT, recipe, reached, trainer)
     return weights, reached
-
-
-def _loader(recipe: Recipe) -> Loader:
-    shapes = ATTRIBUTES["shape"]
-    pictures = make_shapes(
-        recipe.n_images, seed=recipe.seed, shapes=shapes, exclude_pairs=HELD_OUT_PAIRS
-    )
-    return picture_loader(pictures, ATTRIBUTES, recipe)
 
 
 def _caption_loss(
@@ -332,8 +299,8 @@ def measure_clip(
     the first 500 of each.
     """
     reached = {}
-    for pairs in _STARTS:
-        images = draw_pairs(pairs, n_images, seed=seed)
+    for pairs, start in _STARTS.items():
+        images = draw_pairs(pairs, n_images, seed=seed, start=start)
         embedded = embed_images(model, images, progress_bar=False).embeddings
         for kind, prompt in _PROMPTS.items():
             names = ATTRIBUTES[kind]
@@ -347,15 +314,12 @@ def measure_clip(
     return reached
 
 
-def draw_pairs(pairs: str, n_images: int, *, seed: int) -> ImageSet:
-    """Return fresh pictures of the pairs that are ``"seen"`` in training, or ``"held-out"``."""
-    every = itertools.product(ATTRIBUTES["shape"], ATTRIBUTES["color"])
-    others = [pair for pair in every if pair not in HELD_OUT_PAIRS]
-    excluded = HELD_OUT_PAIRS if pairs == "seen" else others
+def draw_pairs(pairs: str, n_images: int, *, seed: int, start: int) -> ImageSet:
+    """Return pictures of the pairs that are ``"seen"`` in training, or ``"held-out"``."""
+    shapes, excluded = ATTRIBUTES["shape"], HELD_OUT_PAIRS
+    if pairs == "held-out":
+        every = itertools.product(shapes, ATTRIBUTES["color"])
+        excluded = [pair for pair in every if pair not in HELD_OUT_PAIRS]
     return make_shapes(
-        n_images,
-        seed=seed,
-        start=_STARTS[pairs],
-        shapes=ATTRIBUTES["shape"],
-        exclude_pairs=excluded,
+        n_images, seed=seed, start=start, shapes=shapes, exclude_pairs=excluded
     )

@@ -11,15 +11,11 @@ multiplied; embedding, once, and fit_head are timed whole.
 
 Contenders take turns; each ratio is of times an image, taken side by side, of the processor.
 The table shows the median of the ratios, the least and the greatest.
-
-memory: how far the process grows beyond the data, each contender in a process of its own.
 """
 
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
 import torchvision
@@ -72,10 +68,9 @@ def build(net):
 
 
 def headless(net):
-    """Return the model with its head replaced, as the tutorials do it."""
+    """Return the model without its head, as the tutorials do it."""
     model = build(net)
-    parent, _, last = find_head(model).rpartition(".")
-    setattr(model.get_submodule(parent), last, nn.Identity())
+    model.set_submodule(find_head(model), nn.Identity())
     return model
 
 
@@ -84,10 +79,6 @@ def frozen_with_head(net, n_classes):
     model = replace_head(build(net), n_classes, seed=0).requires_grad_(False)
     head = model.get_submodule(find_head(model)).requires_grad_(True)
     return model, torch.optim.Adam(head.parameters(), lr=1e-3)
-
-
-def draw(n_images):
-    return make_land_cover(n_images, seed=0, image_size=224)
 
 
 def compare(title, base, contender):
@@ -105,35 +96,8 @@ def compare(title, base, contender):
     print(f"{title:<60} {slow:9.1f} ms, {fast:8.2f} ms an image: {spread} faster")
 
 
-def bench_memory(net):
-    """Print the growth of a process of its own for each contender."""
-    grown = [
-        int(subprocess.check_output([sys.executable, __file__, "--inner", way, net]))
-        for way in ("tutorial", "embed")
-    ]
-    slow, fast = (n_bytes / 2**20 for n_bytes in grown)
-    print(f"{net}, growth: {slow:.0f} MiB, {fast:.0f} MiB, ratio {slow / fast:.1f}")
-
-
-def measure_growth(way, net):
-    """Print the growth of this process; what `bench_memory` runs."""
-    images, model = draw(N_IMAGES), headless(net) if way == "tutorial" else build(net)
-    work = tutorial_loop if way == "tutorial" else lambda *a: embed(*a, **OPTIONS)
-    work(model, draw(2))  # libraries that load late are not meant
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is that from here on
-    before = status("VmRSS")
-    kept = work(model, images)
-    print(status("VmHWM") - before)
-    del kept
-
-
-def status(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
-
-
 def main(*nets):
-    images = draw(N_IMAGES)
+    images = make_land_cover(N_IMAGES, seed=0, image_size=224)
     few = images.subset(range(N_FEW))
     for net in nets or ("mobilenet_v2", "resnet18"):
         model, plain = build(net), headless(net).train()
@@ -153,12 +117,8 @@ def main(*nets):
                 N_EPOCHS * N_IMAGES,
             ),
         )
-        bench_memory(net)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if "--inner" in sys.argv:
-        measure_growth(*sys.argv[2:])
-    else:
-        main(*sys.argv[1:])
+    main(*sys.argv[1:])

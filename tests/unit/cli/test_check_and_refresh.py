@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from coursekit.cli.notebooks import choose_notebooks, embedded_settings
+from coursekit.cli.notebooks import choose_notebooks
 from coursekit.course.lessons import find_lessons
 from coursekit.errors import SettingsError
 
@@ -29,15 +29,12 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
     assert "5/5" in out
     first = path.read_bytes()
     cells = nbformat.reads(first, as_version=4).cells
-    assert cells[0].id == "cell-001"
     assert cells[0].outputs[0].data["text/plain"] == "42"
     assert cells[3].outputs == []
     assert b"widget" not in first
     (error,) = cells[4].outputs
     assert error.ename == "JSONDecodeError"
-    assert "/" not in "".join(error.traceback).replace("0/", ""), (
-        "no folder of this machine"
-    )
+    assert str(here) not in "".join(error.traceback)
     assert "nothing changed since" in call("refresh", "a.ipynb")[1]
     assert call("refresh", "a.ipynb", "--all")[0] == 0
     assert path.read_bytes() == first
@@ -46,10 +43,11 @@ def test_refresh_stores_what_is_shown_and_a_second_time_changes_nothing(call, he
 
 def test_check_shows_what_differs_and_the_command_that_mends_it(call, here, write):
     path = write("a.ipynb", "n = 6", "n * 7")
-    code, out = call("check", "a.ipynb")
-    assert code == 1
-    assert "never run" in out
     call("refresh", "a.ipynb")
+    before = path.read_bytes()
+    code, out = call("check", "a.ipynb")
+    assert (code, path.read_bytes()) == (0, before)
+    assert "as stored" in out
     change(path, '"42"', '"43"')
     code, out = call("check", "a.ipynb")
     assert code == 1
@@ -57,14 +55,6 @@ def test_check_shows_what_differs_and_the_command_that_mends_it(call, here, writ
     assert "stored 43, fresh 42" in out
     assert "1 differ" in out
     assert "coursekit refresh a.ipynb" in out
-    change(path, '"43"', '"42"')
-    before = path.read_bytes()
-    code, out = call("check", "a.ipynb")
-    assert code == 0
-    assert "as stored" in out
-    assert path.read_bytes() == before
-    change(path, '"n * 7"', '"n * 7 + 0"')
-    assert "another source" in call("check", "a.ipynb")[1]
 
 
 def test_a_failing_lesson_ends_both_with_1_and_the_next_one_is_done(call, write):
@@ -73,7 +63,6 @@ def test_a_failing_lesson_ends_both_with_1_and_the_next_one_is_done(call, write)
     code, out = call("check", "a.ipynb")
     assert code == 1
     assert "a failed, code cell 2 of 3:" in out
-    assert "ZeroDivisionError" in out
     code, out = call("refresh", "a.ipynb", "b.ipynb")
     assert code == 1
     assert "Not stored: a, code cell 2, on the machine 'reference' failed" in out
@@ -81,31 +70,22 @@ def test_a_failing_lesson_ends_both_with_1_and_the_next_one_is_done(call, write)
     assert nbformat.read(good, as_version=4).cells[0].outputs
 
 
-def test_what_is_stored_is_made_on_embedded_data_and_the_cpu(here, monkeypatch):
-    monkeypatch.setenv("COURSEKIT_PROFILE", "real")
-    monkeypatch.setenv("COURSEKIT_ROLE_LAND_COVER", "x")
-    assert embedded_settings() == {
-        "COURSEKIT_PROFILE": "embedded",
-        "COURSEKIT_DEVICE": "cpu",
-        "COURSEKIT_ROLE_LAND_COVER": "",
-    }
-
-
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "stored", "said"),
     [
-        ("PROFILE", "real", "Not compared"),
-        ("ROLE_DIGITS", ".", "Not compared"),
-        ("DEVICE", "cuda", "Only words were compared"),
+        ("PROFILE", "real", "embedded", "Not compared"),
+        ("ROLE_DIGITS", ".", "", "Not compared"),
+        ("DEVICE", "cuda", "cpu", "Only words were compared"),
     ],
 )
 def test_where_other_numbers_are_right_they_are_not_compared(
-    call, monkeypatch, write, setting, value, said
+    call, monkeypatch, write, setting, value, stored, said
 ):
     source = f"import os\nprint(len(os.environ.get('COURSEKIT_{setting}', '')))"
-    write("a.ipynb", source)
-    call("refresh", "a.ipynb")
+    path = write("a.ipynb", source)
     monkeypatch.setenv(f"COURSEKIT_{setting}", value)
+    call("refresh", "a.ipynb")
+    assert f'"{len(stored)}\\n"' in path.read_text(), "embedded data, on the CPU"
     code, out = call("check", "a.ipynb")
     assert code == 0
     assert said in out
@@ -120,8 +100,7 @@ def test_what_cannot_be_tested_is_told_before_anything_runs(call, here, write, c
     write("a.ipynb", "open('ran', 'w').close()", "# nbtest: cost\n1")
     code, out = call(command, "a.ipynb")
     assert code == 1
-    assert "code cell 2" in out
-    assert "cost" in out
+    assert "code cell 2: '# nbtest: cost'" in out
     (here / "b.ipynb").write_text('{"nbformat": 3, "metadata": {}, "worksheets": []}')
     assert "of format 3" in call(command, "b.ipynb")[1]
     assert call(command, "99")[0] == 2
@@ -140,11 +119,17 @@ def test_without_names_all_lessons_and_their_solutions_are_meant(here, write):
 
 
 def test_several_machines_and_jobs_give_ranges_that_check_uses(call, here, write):
-    source = "import os\nprint('loss', 0.5 + 0.01 * ('MKL_CBWR' in os.environ))"
-    path = write("a.ipynb", source)
-    code, out = call("refresh", "a.ipynb", "--runs", "4", "--jobs", "2")
-    assert code == 0
-    assert "4/4" in out
+    is_old = "import os\nis_old = 'MKL_CBWR' in os.environ\n"
+    path = write("a.ipynb", f"{is_old}print('loss', 0.5 + 0.01 * is_old)")
+    words = write("b.ipynb", f"{is_old}print('old' if is_old else 'new')")
+    before = words.read_bytes()
+    code, out = call("refresh", "a.ipynb", "b.ipynb", "--runs", "4", "--jobs", "2")
+    assert code == 1
+    assert "8/8" in out
+    assert "Stored: a, 1 numbers, of which 1 moved, at most by 2.0% (code cell 1)" in out
+    assert "'MKL and OpenBLAS old, jitter 3' (fresh)" in out
+    assert "stored 'new', fresh 'old'" in out
+    assert words.read_bytes() == before, "words must be the same on all machines"
     (cell,) = nbformat.read(path, as_version=4).cells
     assert cell.metadata["coursekit"]["ranges"] == {"0": "0 0.01"}
     change(path, "loss 0.5", "loss 0.51")
@@ -153,14 +138,3 @@ def test_several_machines_and_jobs_give_ranges_that_check_uses(call, here, write
     code, out = call("check", "a.ipynb")
     assert code == 1
     assert "measured 0.53 to 0.54" in out
-
-
-def test_words_that_differ_between_machines_are_refused_with_both(call, write):
-    source = "import os\nprint('new' if 'MKL_CBWR' in os.environ else 'old')"
-    path = write("a.ipynb", source)
-    before = path.read_bytes()
-    code, out = call("refresh", "a.ipynb", "--runs", "4")
-    assert code == 1
-    assert "'MKL and OpenBLAS old, jitter 3' (fresh)" in out
-    assert "stored 'old', fresh 'new'" in out
-    assert path.read_bytes() == before

@@ -18,7 +18,6 @@ from coursekit.recipes.backbone import RECIPE, train
 from coursekit.training import History, Trainer
 
 WEIGHTS = data_folder() / "weights" / "coursekit_resnet8.shapes.safetensors"
-CARD = WEIGHTS.with_suffix(".md")
 
 
 # --- what it sees and asks --------------------------------------------------------------
@@ -55,10 +54,10 @@ def test_the_loss_adds_four_questions_and_the_texture_metrics_look_at_their_own(
         for i in range(2)
         for k, (start, n) in enumerate(zip(starts, n_logits, strict=True))
     )
-    foretold, true = outputs[:, sum(n_logits) :].chunk(2, dim=1)
-    wanted = slow + 0.5 * (foretold - true).square().mean()
+    predicted, true = outputs[:, sum(n_logits) :].chunk(2, dim=1)
+    wanted = slow + 0.5 * (predicted - true).square().mean()
     torch.testing.assert_close(backbone.pretext_loss(outputs, answers), wanted)
-    for k, (start, name) in enumerate(zip(starts, backbone._ANSWERS, strict=True)):
+    for k, (start, name) in enumerate(zip(starts, backbone.ANSWERS, strict=True)):
         changed = torch.zeros_like(outputs)
         changed[0, start + answers[0, k]] = 1.0
         changed[1, start + (answers[1, k] + 1) % n_logits[k]] = 1.0
@@ -80,9 +79,6 @@ def test_the_same_recipe_gives_the_same_bytes_and_another_seed_others(tmp_path):
     card = first.with_suffix(".md").read_text(encoding="utf-8")
     assert "`coursekit train backbone --images 128 --epochs 1 --seed 0`" in card
     assert f"| SHA-256 | `{hashlib.sha256(first.read_bytes()).hexdigest()}` |" in card
-    assert re.search(
-        r"\| Date \| \d{4}-\d\d-\d\d \|\n\| Versions \| Python 3.*torch 2", card
-    )
     overlay = {"file": str(first)}
     model = timm.create_model(
         "coursekit_resnet8", pretrained=True, pretrained_cfg_overlay=overlay
@@ -107,27 +103,11 @@ def test_floats_are_halved_whole_numbers_kept_and_no_date_stands_in_the_file(tmp
 # --- the file that is shipped -----------------------------------------------------------
 
 
-def card_row(name):
-    return re.search(rf"\| {name} \| (.*) \|", CARD.read_text(encoding="utf-8")).group(1)
-
-
-def test_the_shipped_file_is_the_one_of_its_card_and_its_log():
-    content = WEIGHTS.read_bytes()
-    assert len(content) <= 2_000_000
-    assert card_row("SHA-256") == f"`{hashlib.sha256(content).hexdigest()}`"
-    assert card_row("Size").startswith(f"{len(content):,} bytes")
-    command = "coursekit train backbone --images 50000 --epochs 30 --seed 7"
-    assert card_row("Command") == f"`{command}`"
-    losses = [
-        float(row.split(",")[1])
-        for row in WEIGHTS.with_suffix(".log.csv").read_text().splitlines()[1:]
-    ]
-    assert len(losses) == RECIPE.n_epochs
-    assert losses[-1] < 0.5 * losses[0]
-
-
-def test_its_accuracy_on_fresh_pictures_is_what_the_card_says():
-    said = dict(re.findall(r"(\w+) ([\d.]+) %", card_row("Accuracy on fresh pictures")))
+def test_the_shipped_file_is_the_one_of_its_card_and_reaches_what_that_says():
+    content, card = WEIGHTS.read_bytes(), WEIGHTS.with_suffix(".md").read_text("utf-8")
+    assert f"| SHA-256 | `{hashlib.sha256(content).hexdigest()}` |" in card
+    assert "`coursekit train backbone --images 50000 --epochs 30 --seed 7`" in card
+    said = dict(re.findall(r"(\w+) ([\d.]+) %", card))
     fresh = make_shapes(4_000, seed=99, exclude_pairs=HELD_OUT_PAIRS)
     loader = make_loader(fresh, batch_size=500, transform=course.transform("backbone"))
     reached = Trainer(course.model("backbone")).evaluate(loader)["accuracy"]
