@@ -63,19 +63,15 @@ class History:
         counts = f"{len(self)} epochs, {len(self.step_losses)} steps"
         return f"History({counts}{self.stopped and '; '}{self.stopped})"
 
-    def column(self, name: str) -> list[float]:
-        """Return the value of `name` in each epoch."""
-        if self.epochs and name not in self.epochs[-1]:
-            msg = f"The history has no {name!r}, only {', '.join(self.epochs[-1])}."
-            raise SettingsError(msg)
-        return [row[name] for row in self.epochs]
-
     def n_since_best(self, monitor: str) -> int:
         """Return how many epochs came after the best one, of equal ones the first.
 
         Small values are good for names that end in ``loss`` or ``error``, large ones otherwise.
         """
-        values = self.column(monitor)
+        if monitor not in self.epochs[-1]:
+            msg = f"The history has no {monitor!r}, only {', '.join(self.epochs[-1])}."
+            raise SettingsError(msg)
+        values = [row[monitor] for row in self.epochs]
         best = (min if monitor.endswith(("loss", "error")) else max)(values)
         return len(values) - 1 - values.index(best)
 

@@ -110,8 +110,8 @@ def test_eight_images_are_learned_by_heart():
     images, labels = data(8)[0], torch.arange(8) % 4
     loader = make_loader((images, labels), batch_size=8, shuffle=True, seed=0)
     history = trainer_of(build_cnn(0.0), lr=3e-2).fit(loader, n_epochs=60)
-    assert history.column("loss")[-1] < 0.01
-    assert history.column("accuracy")[-1] == 1
+    assert history.epochs[-1]["loss"] < 0.01
+    assert history.epochs[-1]["accuracy"] == 1
 
 
 @pytest.mark.parametrize("batch_size", [5, 16, 20])
@@ -143,7 +143,7 @@ def test_the_history_is_a_table():
     assert frame.columns.tolist() == columns.split()
     assert frame["lr"].tolist() == [0.1, 0.05]  # that the epoch was trained with
     with pytest.raises(SettingsError, match="no 'val_f1', only epoch, loss"):
-        trainer.history.column("val_f1")
+        trainer.history.n_since_best("val_f1")
 
 
 @pytest.mark.parametrize(("settings", "n_moves"), [(QUIET, 4), (PER_STEP, 24)])
@@ -191,7 +191,7 @@ def test_several_outputs_and_soft_labels_are_taken():
 
     loader = make_loader((torch.rand(6, 5), torch.eye(3).repeat(2, 1)), batch_size=4)
     history = trainer_of(Auxiliary(), loss=loss).fit(loader, n_epochs=1)
-    assert 0 <= history.column("accuracy")[0] <= 1
+    assert 0 <= history.epochs[0]["accuracy"] <= 1
 
 
 def test_predict_returns_the_logits_in_order_without_an_optimizer():
@@ -374,7 +374,7 @@ def test_the_best_epoch_is_restored_by_one_call(tmp_path):
     watch, checkpoint = Watch(), Checkpoint(tmp_path, monitor="val_accuracy")
     trainer = trainer_of(build_cnn(), callbacks=[watch], checkpoint=checkpoint)
     history = trainer.fit(memory_loader(), validation=memory_loader(), n_epochs=5)
-    values = history.column("val_accuracy")
+    values = [row["val_accuracy"] for row in history.epochs]
     best = values.index(max(values))  # of equal ones the first
     assert trainer.restore_best()["epoch"] == best + 1
     assert torch.equal(trainer.model[5].weight, watch.weights[best])
