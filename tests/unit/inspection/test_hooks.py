@@ -82,16 +82,21 @@ def test_layers_are_chosen_by_name_pattern_and_type(layers, names):
 
 def test_nested_outputs_are_copied_and_have_no_gradient():
     model, values = nn.MultiheadAttention(4, 2), torch.ones(3, 1, 4)
-    with (
-        record_activations(model, "") as recorded,
-        record_gradients(model, "") as gradients,
-    ):
+    with record_activations(model) as recorded, record_gradients(model) as gradients:
         output, weights = model(values, values, values)
     expected = output.detach().clone()
     output.detach().zero_()
+    assert list(recorded) == [""]  # its child out_proj is never called
     assert torch.equal(recorded[""][0], expected)
     assert torch.equal(recorded[""][1], weights)
     assert gradients == {"": None}
+
+
+def test_a_normalized_weight_is_no_layer_and_its_layer_is_one():
+    linear = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    with record_activations(nn.Sequential(linear, nn.ReLU())) as recorded:
+        linear(torch.ones(1, 2))
+    assert list(recorded) == ["0"]
 
 
 @pytest.mark.parametrize("record", [record_activations, record_gradients])
@@ -116,9 +121,8 @@ def test_hooks_are_gone_after_the_block_and_after_an_error(record):
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        ("layer1.0.conv", r"no layer 'layer1.0.conv'. Names are like: 'layer1.0.conv\d'"),
-        (nn.LSTM, r"no layer LSTM\."),
-        ("head*", r"no layer 'head\*'"),
+        ("layer1.0.conv", r"no layer 'layer1.0.conv', see .*mean 'layer1.0.conv\d'"),
+        (nn.LSTM, "no layer LSTM, see"),
     ],
 )
 def test_a_layer_that_does_not_exist_is_named_beside_those_that_do(layers, words):
