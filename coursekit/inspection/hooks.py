@@ -81,12 +81,11 @@ def record_gradients(
     recorded: dict[str, Tensor | None] = {}
 
     def keep(name: str, output: Any) -> None:
+        def arrive(gradient: Tensor) -> None:
+            recorded[name] = gradient.detach().clone()
+
         recorded[name] = None
         if isinstance(output, Tensor) and output.requires_grad:
-
-            def arrive(gradient: Tensor) -> None:
-                recorded[name] = gradient.detach().clone()
-
             hooks.enter_context(output.register_hook(arrive))
 
     with ExitStack() as hooks, _on_each_call(model, layers, keep):
