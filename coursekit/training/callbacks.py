@@ -198,13 +198,15 @@ class Checkpoint:
         saved = self.load("last.pt")
         try:
             for part, (kind, state) in zip(_parts(trainer), saved["parts"], strict=True):
-                if type(part).__name__ != kind:
-                    msg = f"{kind} is no {type(part).__name__}."
-                    raise ValueError(msg)  # noqa: TRY301
-                own = {k: v for k, v in part.state_dict().items() if k not in _MOVING}
-                for key, value in own.items():  # a schedule of another length climbs again
-                    if isinstance(value, int | float | str) and state.get(key) != value:
-                        msg = f"{kind} had {key}={state.get(key)}, and now {value}."
+                was = {"type": kind, **state}
+                for key, value in {
+                    "type": type(part).__name__,
+                    **part.state_dict(),
+                }.items():
+                    is_setting = isinstance(value, int | float | str) and key not in _MOVING
+                    if is_setting and was.get(key) != value:
+                        # A schedule of another length, for one, would climb again.
+                        msg = f"{kind} had {key}={was.get(key)}, and now {value}."
                         raise ValueError(msg)  # noqa: TRY301
                 part.load_state_dict(state)
         except (RuntimeError, ValueError) as error:

@@ -318,7 +318,7 @@ def test_resumed_is_bit_identical(tmp_path, step, make):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"make": torch.optim.AdamW}, "SGD is no AdamW"),
+        ({"make": torch.optim.AdamW}, "SGD had type=SGD, and now AdamW"),
         ({"t_max": 60}, "CosineAnnealingLR had T_max=30, and now 60"),
         ({"width": 7}, r"another model.*5\.weight.*take another checkpoint folder"),
     ],
