@@ -161,8 +161,6 @@ class LinearProbe(NamedTuple):
     """Classes, of shape (n_test,)."""
     accuracy: float
     """The share of test samples that is classified rightly."""
-    alpha: float
-    """The regularization that was chosen."""
 
 
 def linear_probe(train: Embeddings, test: Embeddings) -> LinearProbe:
@@ -192,7 +190,7 @@ def linear_probe(train: Embeddings, test: Embeddings) -> LinearProbe:
     probe.fit(train.embeddings.double().numpy(), train.labels.numpy())
     predictions = probe.predict(test.embeddings.double().numpy())
     right = float((predictions == test.labels.numpy()).mean())
-    return LinearProbe(predictions, right, float(ridge.alpha_))
+    return LinearProbe(predictions, right)
 
 
 def fit_head(train: Embeddings, *, n_epochs: int = 20, seed: int) -> nn.Linear:

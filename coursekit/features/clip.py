@@ -42,18 +42,8 @@ def embed_images(
 def embed_texts(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """Return what the text tower makes of every text, each of length 1.
 
-    Parameters
-    ----------
-    model : Module
-        Of open_clip.
-    tokenizer : callable
-        The one that belongs to it.
-    texts : sequence of str
-
-    Returns
-    -------
-    Tensor of shape (n_texts, n_features), float32
-        On the model's device.
+    `tokenizer` is the one that belongs to the model. The rows, float32 of shape (n_texts,
+    n_features), lie on the model's device.
     """
     device = next(model.parameters()).device
     rows = [
@@ -76,27 +66,13 @@ def zero_shot_classifier(
     ``model.logit_scale.exp() * embeddings @ weights`` (Radford et al. 2021, sec. 3.1,
     https://arxiv.org/abs/2103.00020).
 
-    Parameters
-    ----------
-    model : Module
-        Of open_clip.
-    tokenizer : callable
-        The one that belongs to it.
-    class_names : sequence of str
-    prompts : str or sequence of str
-        Such as ``"a photo of a {}"``: the name of a class stands in place of ``{}``. Of
-        several, the embeddings are averaged.
-
-    Returns
-    -------
-    Tensor of shape (n_features, n_classes), float32
-        The weights of ``open_clip.build_zero_shot_classifier``.
+    In a prompt such as ``"a photo of a {}"`` the name of a class stands in place of ``{}``. Of
+    several prompts the embeddings are averaged: the weights are those of
+    ``open_clip.build_zero_shot_classifier``, of shape (n_features, n_classes).
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if not all("{}" in prompt for prompt in prompts):
-        msg = (
-            "A prompt must have {} where the name of the class belongs: 'a photo of a {}'."
-        )
+        msg = "A prompt must have {} for the name of the class: 'a photo of a {}'."
         raise SettingsError(msg)
     texts = [prompt.replace("{}", name) for name in class_names for prompt in prompts]
     rows = embed_texts(model, tokenizer, texts).view(len(class_names), len(prompts), -1)

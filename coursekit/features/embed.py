@@ -121,14 +121,10 @@ def embed(
         raise SettingsError(msg)
     # Pooled at once: the next layer may work in place.
     if head:
-        model, layer = _fold(model, head), f"input of {head}"
-        handle = model.get_submodule(head).register_forward_pre_hook(
-            lambda _, args: taken.append(_pool(args[0]))
-        )
-    else:
-        handle = parts[layer or ""].register_forward_hook(
-            lambda *given: taken.append(_pool(given[-1]))
-        )
+        model = _fold(model, head)
+    part = model.get_submodule(head or layer or "")
+    register = part.register_forward_pre_hook if head else part.register_forward_hook
+    handle = register(lambda _, args, *output: taken.append(_pool((output or args)[0])))
     bar = tqdm(batches, desc="embedding", unit="batch", disable=not progress_bar)
     with handle, kept_modes(model), torch.inference_mode():
         model.eval()
@@ -140,7 +136,7 @@ def embed(
                 model(piece)
                 if len(taken) != 1:
                     msg = (
-                        f"The layer {layer!r} runs {len(taken)} times in one pass. Choose one "
+                        f"The layer {head or layer!r} runs {len(taken)} times in one pass. Choose one "
                         "that runs once, such as the block around it."
                     )
                     raise SettingsError(msg)

@@ -49,7 +49,6 @@ class ModelSummary:
     up to where branches join, else None."""
 
     n_parameters = property(lambda self: int(self.table["parameters"].sum()))
-    n_trainable = property(lambda self: int(self.table["trainable"].sum()))
     multiply_adds = property(lambda self: int(self.table["multiply_adds"].sum()))
     saved_bytes = property(lambda self: int(self.table["saved_bytes"].sum()))
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from coursekit.errors import SettingsError
+from coursekit.errors import SettingsError, did_you_mean
 
 __all__ = ["record_activations", "record_gradients"]
 
@@ -82,12 +81,11 @@ def record_gradients(
     recorded: dict[str, Tensor | None] = {}
 
     def keep(name: str, output: Any) -> None:
+        def arrive(gradient: Tensor) -> None:
+            recorded[name] = gradient.detach().clone()
+
         recorded[name] = None
         if isinstance(output, Tensor) and output.requires_grad:
-
-            def arrive(gradient: Tensor) -> None:
-                recorded[name] = gradient.detach().clone()
-
             hooks.enter_context(output.register_hook(arrive))
 
     with ExitStack() as hooks, _on_each_call(model, layers, keep):
@@ -124,10 +122,9 @@ def _choose(model: nn.Module, layers: Layers) -> list[str]:
         else:
             found = {n for n in named if n == one or (n and fnmatchcase(n, one))}
         if not found:
-            near = get_close_matches(str(one), named, n=3) or [n for n in named if n][:5]
             msg = (
-                f"The model has no layer {getattr(one, '__name__', repr(one))}. Names are like: "
-                f"{', '.join(map(repr, near))}; dict(model.named_modules()) has all."
+                f"The model has no layer {getattr(one, '__name__', repr(one))}, see "
+                f"model.named_modules().{did_you_mean(str(one), named)}"
             )
             raise SettingsError(msg)
         chosen |= found

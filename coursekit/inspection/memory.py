@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import pandas as pd
 import psutil
@@ -27,8 +27,6 @@ __all__ = ["largest_batch", "release", "track_memory"]
 _NOT_MEASURED = "not measured (no CUDA device)"
 # A sample's own time is at most one of so many parts: under 1 % with its switches.
 _SHARE = 300
-# Samples, after which they are taken half as often: a day's timeline stays small.
-_MANY = 5_000
 _LARGEST = 4096  # images of a batch: where the search for the largest ends
 
 
@@ -54,7 +52,7 @@ def track_memory(*, interval_seconds: float = 0.02) -> Iterator["MemoryTimeline"
     ----------
     interval_seconds : float, default=0.02
         Between two samples, which a thread takes. They become rarer where taking one is slow,
-        so that they cost under 1 % of a processor, and in measurements of many minutes.
+        so that they cost under 1 % of a processor.
 
     Notes
     -----
@@ -77,8 +75,7 @@ def track_memory(*, interval_seconds: float = 0.02) -> Iterator["MemoryTimeline"
         while not stop.wait(wait):
             began = time.thread_time()
             timeline._take()
-            rarer = 2 ** (len(timeline.samples) // _MANY)
-            wait = max(interval_seconds * rarer, _SHARE * (time.thread_time() - began))
+            wait = max(interval_seconds, _SHARE * (time.thread_time() - began))
 
     sampler = threading.Thread(target=watch, name="memory sampler", daemon=True)
     sampler.start()
@@ -89,7 +86,6 @@ def track_memory(*, interval_seconds: float = 0.02) -> Iterator["MemoryTimeline"
         stop.set()
         sampler.join()
         timeline._take()
-        timeline._is_over = True
 
 
 class MemoryTimeline:
@@ -110,7 +106,7 @@ class MemoryTimeline:
     tensors, held by PyTorch's allocator for tensors now or later, and in use by every program."""
 
     def __init__(self, read_saved: Callable[[], tuple[int, int]]) -> None:
-        self._read_saved, self._is_over = read_saved, False
+        self._read_saved = read_saved
         self._device = torch.cuda.current_device() if torch.cuda.is_available() else None
         self._process, self._lock = psutil.Process(), threading.Lock()
         self._began = time.perf_counter()
@@ -139,12 +135,7 @@ class MemoryTimeline:
         Keys are those of `labels`; None is what was not measured. Phases of one name are taken
         together.
         """
-        phases = self._phases()
-        if phase is not None and phase not in phases:
-            names = ", ".join(map(repr, phases)) or "none"
-            msg = f"There is no phase {phase!r}. Phases are: {names}."
-            raise SettingsError(msg)
-        return self._peaks(self.spans[:1] if phase is None else phases[phase])
+        return self._peaks(self.spans[:1] if phase is None else self._phases()[phase])
 
     def report(self) -> pd.DataFrame:
         """Return a table: the whole time, each phase and each mark.
@@ -185,9 +176,6 @@ class MemoryTimeline:
 
     def _take(self, *, is_boundary: bool = False) -> dict[str, float]:
         """Take a sample; after a boundary the allocator's peaks begin anew."""
-        if self._is_over:
-            msg = "This measurement is over: set marks and phases inside its block."
-            raise SettingsError(msg)
         with self._lock:  # of two threads, in order of time
             sample = {}
             if self._device is not None:  # first, because its first use takes memory
@@ -236,9 +224,9 @@ class _SavedBytes:
                 self._settle()
                 block = self._blocks.get(memory._cdata)
                 if block is None:
-                    block = _Block(memory.nbytes(), self._freed)
-                    self._blocks[memory._cdata] = block
-                    self._n_bytes += block.n_bytes
+                    self._blocks[memory._cdata] = block = _Block()
+                    finalize(block, self._freed.append, memory.nbytes())
+                    self._n_bytes += memory.nbytes()
                     self._peak = max(self._peak, self._n_bytes)
         # Without its history: an output saved with it would keep its own graph alive.
         return tensor.detach(), tensor._version, block
@@ -248,15 +236,8 @@ class _SavedBytes:
             self._n_bytes -= self._freed.popleft()
 
 
-@dataclass(eq=False)
 class _Block:
-    """Memory that is saved as long as this is held; its end is noted."""
-
-    n_bytes: int
-    freed: deque[int]
-
-    def __del__(self) -> None:
-        self.freed.append(self.n_bytes)
+    """Stands for memory that is saved as long as this is held."""
 
 
 def _unpack(saved: tuple[Tensor, int, _Block | None]) -> Tensor:

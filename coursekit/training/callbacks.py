@@ -63,19 +63,15 @@ class History:
         counts = f"{len(self)} epochs, {len(self.step_losses)} steps"
         return f"History({counts}{self.stopped and '; '}{self.stopped})"
 
-    def column(self, name: str) -> list[float]:
-        """Return the value of `name` in each epoch."""
-        if self.epochs and name not in self.epochs[-1]:
-            msg = f"The history has no {name!r}, only {', '.join(self.epochs[-1])}."
-            raise SettingsError(msg)
-        return [row[name] for row in self.epochs]
-
     def n_since_best(self, monitor: str) -> int:
         """Return how many epochs came after the best one, of equal ones the first.
 
         Small values are good for names that end in ``loss`` or ``error``, large ones otherwise.
         """
-        values = self.column(monitor)
+        if monitor not in self.epochs[-1]:
+            msg = f"The history has no {monitor!r}, only {', '.join(self.epochs[-1])}."
+            raise SettingsError(msg)
+        values = [row[monitor] for row in self.epochs]
         best = (min if monitor.endswith(("loss", "error")) else max)(values)
         return len(values) - 1 - values.index(best)
 
@@ -202,13 +198,15 @@ class Checkpoint:
         saved = self.load("last.pt")
         try:
             for part, (kind, state) in zip(_parts(trainer), saved["parts"], strict=True):
-                if type(part).__name__ != kind:
-                    msg = f"{kind} is no {type(part).__name__}."
-                    raise ValueError(msg)  # noqa: TRY301
-                own = {k: v for k, v in part.state_dict().items() if k not in _MOVING}
-                for key, value in own.items():  # a schedule of another length climbs again
-                    if isinstance(value, int | float | str) and state.get(key) != value:
-                        msg = f"{kind} had {key}={state.get(key)}, and now {value}."
+                was = {"type": kind, **state}
+                for key, value in {
+                    "type": type(part).__name__,
+                    **part.state_dict(),
+                }.items():
+                    is_setting = isinstance(value, int | float | str) and key not in _MOVING
+                    if is_setting and was.get(key) != value:
+                        # A schedule of another length, for one, would climb again.
+                        msg = f"{kind} had {key}={was.get(key)}, and now {value}."
                         raise ValueError(msg)  # noqa: TRY301
                 part.load_state_dict(state)
         except (RuntimeError, ValueError) as error:

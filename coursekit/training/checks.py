@@ -33,14 +33,11 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
 
 def check_batch(batch: Any) -> tuple[Tensor, Tensor]:
     """Return inputs and labels, or raise `DataError` if `batch` is no pair of tensors."""
-    match batch:
+    parts = batch if isinstance(batch, tuple | list) else [batch]
+    match parts:
         case [Tensor() as inputs, Tensor() as labels] if len(inputs) == len(labels) > 0:
             return inputs, labels
-        case [*parts]:
-            shapes = [getattr(part, "shape", type(part).__name__) for part in parts]
-            given = ", ".join(map(str, shapes))
-        case _:
-            given = type(batch).__name__
+    given = ", ".join(str(getattr(part, "shape", type(part).__name__)) for part in parts)
     msg = f"A batch is a pair of tensors (inputs, labels) of one length, got {given}."
     raise DataError(msg)
 

@@ -1,7 +1,7 @@
 """Metrics, one value a sample; and the likeliest classes with their probabilities."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,40 +34,25 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 class SampleSums:
     """Sums over the samples of an epoch, so that a short last batch counts for what it holds."""
 
-    def __init__(self, names: Sequence[str], accelerator: Accelerator, device: Any) -> None:
-        self.names, self.accelerator, self.device = names, accelerator, device
-        # Reading a number makes a program wait for its device, and for other processes.
-        is_alone = device.type == "cpu" and accelerator.num_processes == 1
-        self.read_every = 1 if is_alone else 50
-        self.losses: list[float] = []
-        self.totals = np.zeros(2 + len(names))
-        self._waiting: list[tuple[float, int, list[Tensor]]] = []
+    def __init__(self, metrics: Iterable[str], accelerator: Accelerator) -> None:
+        self.names, self.accelerator = ["loss", *metrics], accelerator
+        self.totals = np.zeros(2 + len(self.names))
 
-    def add(self, weight: float, n_samples: int, values: list[Tensor]) -> None:
-        """Count a batch: its mean loss, whose denominator is `weight`, and its metrics' sums."""
-        self._waiting.append((weight, n_samples, values))
-        if len(self._waiting) >= self.read_every:
-            self.read()
+    def add(self, weight: float, n_samples: int, loss: Tensor, sums: list[Tensor]) -> float:
+        """Count a batch: its mean loss, whose denominator is `weight`, and its metrics' sums.
 
-    def read(self) -> None:
-        """Read what is still on the device."""
-        rows = []
-        for weight, n_samples, values in self._waiting:
-            loss, *sums = (value.item() for value in values)
-            rows.append([weight, n_samples, weight * loss, *sums])
-        self._waiting = []
-        if rows and self.accelerator.num_processes > 1:
-            table = torch.tensor(rows, dtype=torch.float64, device=self.device)
-            rows = self.accelerator.reduce(table, reduction="sum").tolist()
-        for row in rows:
-            self.losses.append(row[2] / row[0] if row[0] else math.nan)
-            self.totals += row
+        Return the loss over the rows of all processes.
+        """
+        row = [weight, n_samples, weight * loss.item(), *(one.item() for one in sums)]
+        if self.accelerator.num_processes > 1:
+            own = torch.tensor(row, dtype=torch.float64, device=self.accelerator.device)
+            row = self.accelerator.reduce(own, reduction="sum").tolist()
+        self.totals += row
+        return row[2] / row[0] if row[0] else math.nan
 
     def means(self) -> dict[str, float]:
         """Return the mean loss, and the mean of each metric over samples."""
-        self.read()
-        weight, n_samples, *_ = self.totals
-        counts = [weight] + [n_samples] * (len(self.names) - 1)
+        counts = self.totals[[0, *[1] * (len(self.names) - 1)]]
         return dict(zip(self.names, (self.totals[2:] / counts).tolist(), strict=True))
 
 

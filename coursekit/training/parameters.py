@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -27,14 +26,13 @@ def report_parameters(model: nn.Module) -> "pd.DataFrame":
     """
     import pandas as pd  # half a second, paid by those who want the table
 
-    rows = []
+    rows = []  # no dict: groups of timm may share a name
     for group in layer_groups(model):
         own = [model.get_parameter(name) for name in group.parameters]
         n_trained = sum(p.numel() for p in own if p.requires_grad)
         rows.append((group.name or "model", sum(p.numel() for p in own), n_trained))
-    table = pd.DataFrame(rows, columns=["layers", "parameters", "train"]).set_index(
-        "layers"
-    )
+    columns = ["layers", "parameters", "train"]
+    table = pd.DataFrame(rows, columns=columns).set_index("layers")
     table.loc["all"] = table.sum()
     return table
 
@@ -66,12 +64,9 @@ def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> "pd.Da
         main = find_head(model)
         # Heads for distillation and auxiliary ones belong to it; "" is a model that is a head.
         heads = tuple(name and f"{name}." for name in (main, *other_heads(model, main)))
-        chosen = [p for name, p in model.named_parameters() if not name.startswith(heads)]
-    else:
-        chosen = _parameters_named(model, names)
-    for parameter in chosen:
-        parameter.requires_grad_(False)
-    return report_parameters(model)
+        every = [name for name, _ in model.named_parameters()]
+        return _set_training(model, [n for n in every if not n.startswith(heads)], on=False)
+    return _set_training(model, _names_like(model, names), on=False)
 
 
 def unfreeze(
@@ -97,15 +92,9 @@ def unfreeze(
     are frozen cost it nothing.
     """
     if depth is None:
-        chosen = _parameters_named(model, names or "*")
-    else:
-        groups = layer_groups(model)[-depth:]
-        chosen = [
-            model.get_parameter(name) for group in groups for name in group.parameters
-        ]
-    for parameter in chosen:
-        parameter.requires_grad_(True)
-    return report_parameters(model)
+        return _set_training(model, _names_like(model, names or "*"), on=True)
+    groups = layer_groups(model)[-depth:]
+    return _set_training(model, [n for group in groups for n in group.parameters], on=True)
 
 
 def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, Any]]:
@@ -161,21 +150,22 @@ def hold_statistics(model: nn.Module) -> None:
                     layer.eval()
 
 
-def _parameters_named(model: nn.Module, names: str | Sequence[str]) -> list[nn.Parameter]:
-    """Return parameters whose name, or that of a layer around them, fits one of `names`."""
-    around = {  # layer1.0.weight: layer1, layer1.0 and itself
-        name: [*accumulate(name.split("."), "{}.{}".format)]
-        for name, _ in model.named_parameters(remove_duplicate=False)
-    }
-    chosen: list[nn.Parameter] = []
-    for pattern in [names] if isinstance(names, str) else names:
-        found = [
-            n for n, own in around.items() if any(fnmatchcase(o, pattern) for o in own)
-        ]
+def _set_training(model: nn.Module, names: Sequence[str], *, on: bool) -> "pd.DataFrame":
+    for name in names:
+        model.get_parameter(name).requires_grad_(on)
+    return report_parameters(model)
+
+
+def _names_like(model: nn.Module, patterns: str | Sequence[str]) -> list[str]:
+    """Return the parameters whose name, or that of a layer around them, fits a pattern."""
+    every = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    chosen: list[str] = []
+    for one in [patterns] if isinstance(patterns, str) else patterns:
+        found = [n for n in every if fnmatchcase(n, one) or fnmatchcase(n, f"{one}.*")]
         if not found:
-            tops = ", ".join(dict.fromkeys(own[0] for own in around.values()))
-            near = did_you_mean(pattern, {one for own in around.values() for one in own})
-            msg = f"{type(model).__name__} has no parameters {pattern!r}, but in {tops}.{near}"
+            tops = ", ".join(dict.fromkeys(name.split(".")[0] for name in every))
+            near = did_you_mean(one, [*every, *(name for name, _ in model.named_modules())])
+            msg = f"{type(model).__name__} has no parameters {one!r}, but in {tops}.{near}"
             raise SettingsError(msg)
-        chosen += [model.get_parameter(name) for name in found]
+        chosen += found
     return chosen

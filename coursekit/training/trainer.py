@@ -102,7 +102,6 @@ class Trainer:
         self.callbacks, self.checkpoint = tuple(callbacks), checkpoint
         self.history = History()
         self._layout: torch.memory_format | None = None
-        self._lr = math.nan
 
     def fit(
         self,
@@ -134,7 +133,7 @@ class Trainer:
         if self.optimizer is None:
             msg = "Training needs an optimizer: Trainer(model, optimizer=...)."
             raise SettingsError(msg)
-        self.history, self._sums = History(), self._new_sums()
+        self.history = History()
         saved = self._saved_in().resume(self) if resume else None
         trained = self.model
         if self.n_processes > 1:
@@ -158,8 +157,6 @@ class Trainer:
                     bar.set_description_str(f"epoch {epoch}/{n_epochs}", refresh=False)
                     self._fit_epoch(trained, train_loader, validation, epoch, bar)
             except KeyboardInterrupt:  # a second one, from here on, ends the program
-                self._sums.read()
-                self.history.step_losses += self._sums.losses
                 self.stop(f"interrupted in epoch {len(self.history) + 1}")
             finally:
                 self._tell("on_fit_end")
@@ -169,7 +166,7 @@ class Trainer:
 
     def evaluate(self, loader: Iterable[Batch]) -> dict[str, float]:
         """Return loss and metrics over all samples; modes and generators stay as they were."""
-        sums = self._new_sums()
+        sums = SampleSums(self.metrics, self.accelerator)
         with _inference(self.model):
             for number, batch in enumerate(_batches(loader), start=1):
                 with _noted(f"batch {number} of the evaluation"):
@@ -212,7 +209,7 @@ class Trainer:
         epoch: int,
         bar: tqdm,
     ) -> None:
-        began, self._sums = time.perf_counter(), self._new_sums()
+        began, sums = time.perf_counter(), SampleSums(self.metrics, self.accelerator)
         self.model.train()
         self._tell("on_epoch_begin", epoch=epoch)
         if self.settings.frozen_batch_norm == "eval":
@@ -223,18 +220,16 @@ class Trainer:
                 synchronize_rng_states(["generator"], generator)
         for number, batch in enumerate(_batches(loader, epoch - 1), start=1):
             with _noted(f"epoch {epoch}, batch {number}"):
-                self._step(trained, batch, epoch, number)
+                lr = self._step(trained, batch, epoch, sums)
             bar.update()
-        row = {"epoch": epoch, **self._sums.means()}
-        self._check_finite(epoch)
+        row = {"epoch": epoch, **sums.means()}
         if self.n_processes > 1:  # such as running means: those of the first process
             for buffer in self.model.buffers():
                 buffer.copy_(broadcast(buffer.detach().clone()))
         if validation is not None:
             row |= {f"val_{name}": v for name, v in self.evaluate(validation).items()}
-        row |= {"lr": float(self._lr), "seconds": time.perf_counter() - began}
+        row |= {"lr": lr, "seconds": time.perf_counter() - began}
         self.history.epochs.append(row)
-        self.history.step_losses += self._sums.losses
         if self.scheduler and self.settings.scheduler_every == "epoch":
             self.scheduler.step()
         hidden = ("epoch", "lr", "seconds")
@@ -244,23 +239,34 @@ class Trainer:
             if self.accelerator.is_main_process:
                 self.checkpoint.save(self, loader)
             self.accelerator.wait_for_everyone()
-        self._sums = self._new_sums()
 
-    def _step(self, trained: nn.Module, batch: Batch, epoch: int, number: int) -> None:
-        known = {"epoch": epoch, "step": len(self.history.step_losses) + number}
+    def _step(
+        self, trained: nn.Module, batch: Batch, epoch: int, sums: SampleSums
+    ) -> float:
+        """Make a step, and return the rate that it was made with."""
         self.optimizer.zero_grad()
-        loss = self._forward(trained, batch, self._sums)
-        self._lr = self.optimizer.param_groups[0]["lr"]
-        self._check_finite(epoch)
+        loss, value = self._forward(trained, batch, sums)
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        if not math.isfinite(value):  # its gradients would spoil the weights
+            msg = (
+                f"The loss became {value} at learning rate {lr:g}. Lower the rate, or look for "
+                "NaN in this batch, or for labels of which the loss ignores all."
+            )
+            raise TrainingError(msg)
+        self.history.step_losses.append(value)
+        known = {"epoch": epoch, "step": len(self.history.step_losses)}
         loss.backward()
         self._tell("on_backward_end", **known)
         self.optimizer.step()
         if self.scheduler and self.settings.scheduler_every == "step":
             self.scheduler.step()
         self._tell("on_step_end", **known)
+        return lr
 
-    def _forward(self, model: nn.Module, batch: Any, sums: SampleSums) -> Tensor:
-        """Return the loss of a batch, so weighted that the mean over processes is the batch's."""
+    def _forward(
+        self, model: nn.Module, batch: Any, sums: SampleSums
+    ) -> tuple[Tensor, float]:
+        """Return the loss of a batch to go backward from, and as a number for all processes."""
         inputs, labels = checks.check_batch(batch)
         n_own, every = len(labels), labels
         if self.n_processes > 1:
@@ -278,7 +284,7 @@ class Trainer:
         if loss.ndim:
             msg = f'The loss is one number (reduction="mean"), got {tuple(loss.shape)}.'
             raise ShapeError(msg)
-        values = [loss.detach()]
+        of_metrics = []
         for name, metric in self.metrics.items():
             per_sample = metric(logits.detach(), labels)
             if per_sample.shape != labels.shape[:1]:
@@ -287,12 +293,11 @@ class Trainer:
                     f"({len(labels)},), got {tuple(per_sample.shape)}. Do not average inside it."
                 )
                 raise ShapeError(msg)
-            values.append(per_sample[:n_own].sum())
-        sums.add(weight, n_own, values)
-        if self.n_processes == 1:
-            return loss
-        # Gradients will be averaged over the processes.
-        return loss * (weight * self.n_processes / loss_denominator(self.loss, every))
+            of_metrics.append(per_sample[:n_own].sum())
+        value = sums.add(weight, n_own, loss.detach(), of_metrics)
+        if self.n_processes > 1:  # so weighted that the mean over processes is the batch's
+            loss = loss * (weight * self.n_processes / loss_denominator(self.loss, every))
+        return loss, value
 
     def _outputs(self, model: nn.Module, inputs: Tensor) -> Any:
         """Return what the model makes of `inputs`, or explain why it makes nothing."""
@@ -306,22 +311,6 @@ class Trainer:
         except (RuntimeError, ValueError) as error:
             checks.explain_forward(error, self.model, inputs)
             raise
-
-    def _new_sums(self) -> SampleSums:
-        return SampleSums(("loss", *self.metrics), self.accelerator, self.device)
-
-    def _check_finite(self, epoch: int) -> None:
-        """Raise if one of an epoch's losses is NaN; on a CPU before its gradients are used."""
-        if math.isfinite(self._sums.totals[2]):
-            return
-        losses = enumerate(self._sums.losses, start=1)
-        batch, value = next((n, v) for n, v in losses if not math.isfinite(v))
-        msg = (
-            f"The loss became {value} in epoch {epoch}, batch {batch}, at learning rate "
-            f"{self._lr:g}. Lower the rate, or look for NaN in this batch, or for labels of "
-            "which the loss ignores all."
-        )
-        raise TrainingError(msg)
 
     def _tell(self, event: str, **kwargs: Any) -> None:
         for callback in self.callbacks:
