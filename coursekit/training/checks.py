@@ -7,14 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from coursekit.errors import DataError, ShapeError, TrainingError
 
 _CLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
 
 
-def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
-    """Raise `TrainingError` if `optimizer` cannot train `model`."""
+def check_optimizer(
+    model: nn.Module, optimizer: Any, scheduler: Any, loss: Callable
+) -> None:
+    """Raise `TrainingError` if `optimizer` cannot train `model`, or we not call the scheduler."""
     own = [*model.parameters(), *getattr(loss, "parameters", list)()]
     held = [p for group in optimizer.param_groups for p in group["params"]]
     n_foreign = len({id(p) for p in held} - {id(p) for p in own})
@@ -28,6 +31,12 @@ def check_optimizer(model: nn.Module, optimizer: Any, loss: Callable) -> None:
         raise TrainingError(msg)
     if isinstance(optimizer, torch.optim.LBFGS):
         msg = "LBFGS computes the loss several times a step; take SGD, Adam or AdamW."
+        raise TrainingError(msg)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        msg = (
+            "ReduceLROnPlateau waits for a number of your choice: call its step in a Callback's "
+            'on_epoch_end, as in scheduler.step(kwargs["row"]["val_loss"]).'
+        )
         raise TrainingError(msg)
 
 

@@ -86,7 +86,7 @@ class Trainer:
         self.settings = settings or TrainSettings()
         self.loss = loss or nn.CrossEntropyLoss()
         if optimizer is not None:
-            checks.check_optimizer(model, optimizer, self.loss)
+            checks.check_optimizer(model, optimizer, scheduler, self.loss)
         self.device = choose_device(device)
         # Only the first Accelerator of a program may have options; all share one state.
         first = {"cpu": self.device.type == "cpu", "mixed_precision": "no"}

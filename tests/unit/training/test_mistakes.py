@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, TensorDataset
 
 from coursekit.datasets import make_loader
@@ -118,6 +119,9 @@ def test_what_training_needs_is_told():
         Trainer(model, optimizer=torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(TrainingError, match="2 are frozen"):
         fit(nn.Linear(2, 2).requires_grad_(False), batch())
+    sgd = torch.optim.SGD(model.parameters())
+    with pytest.raises(TrainingError, match=r"step in a Callback's on_epoch_end"):
+        Trainer(model, optimizer=sgd, scheduler=ReduceLROnPlateau(sgd))
     with pytest.raises(TrainingError, match="LBFGS"):
         Trainer(model, optimizer=torch.optim.LBFGS(model.parameters()))
     with pytest.raises(SettingsError, match="needs an optimizer"):
