@@ -7,6 +7,8 @@ import torch
 
 from coursekit.errors import SettingsError
 
+__all__ = ["choose_device", "describe_device"]
+
 
 def choose_device(name: str | None = None) -> torch.device:
     """Return the device to compute on: the fastest at hand, unless one is named.

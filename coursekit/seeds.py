@@ -8,6 +8,8 @@ from hashlib import sha256
 import numpy as np
 import torch
 
+__all__ = ["derive_seed", "make_generator", "seed_everything", "seeded"]
+
 
 def derive_seed(*parts: int | str) -> int:
     """Return a seed in ``[0, 2**63)`` that depends on all `parts` and on their order.
