@@ -74,17 +74,20 @@ def _configured_heads(model: nn.Module) -> list[str]:
 
 
 def _head_layers(model: nn.Module) -> list[str]:
-    return [name for name, layer in model.named_modules() if _is_head_layer(layer)]
+    return [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+        or (
+            isinstance(layer, nn.Conv2d)
+            and layer.kernel_size == (1, 1)
+            and layer.groups == 1
+        )
+    ]
 
 
 def _inside(layers: list[str], name: str) -> list[str]:
     return [layer for layer in layers if f"{layer}.".startswith(f"{name}.")]
-
-
-def _is_head_layer(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv2d):
-        return layer.kernel_size == (1, 1) and layer.groups == 1
-    return isinstance(layer, nn.Linear)
 
 
 # --- replace ------------------------------------------------------------------------------

@@ -204,6 +204,7 @@ def test_the_real_net_holds_the_fetched_weights(monkeypatch, tmp_path, real, rol
         ("backbone", "squeezenet1_1", "{folder}/squeezenet1_1:mine.pth"),
         ("backbone", "squeezenet1_1", "squeezenet1_1:{folder}/mine.pth"),
         ("backbone", "coursekit_resnet8", "{folder}/mine.pth"),
+        ("timm-backbone", "coursekit_resnet8", "{folder}/mine.pth"),
         ("timm-backbone", "test_resnet", "{folder}/test_resnet:mine.pth"),
     ],
 )
@@ -225,7 +226,7 @@ def test_an_own_state_dict_stands_after_the_name_of_its_architecture(
     ("setting", "words"),
     [
         ("{folder}/nowhere.pth", r"nowhere\.pth"),
-        ("{folder}/resnet81:other.pth", r"no classifier 'resnet81'.*'resnet18'"),
+        ("{folder}/resnet81:other.pth", r"no network 'resnet81'.*'resnet18'"),
         ("{folder}/resnet18:other.pth", r"do not fit resnet18"),
     ],
 )
