@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import InterpolationMode, v2
 
-from coursekit.errors import SettingsError, ShapeError
+from coursekit.errors import ShapeError
 from coursekit.seeds import seeded
 from coursekit.transforms import (
     PerImage,
@@ -189,13 +189,12 @@ def test_all_windows_of_the_mirrored_image_and_all_turns_come(way, transform, vi
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "words"),
+    ("make", "words"),
     [
-        (lambda: PerImage([])(torch.rand(4, 4)), ShapeError, r"got torch.Size\(\[4, 4"),
-        (lambda: SaltAndPepper(1.1), SettingsError, "between 0 and 1, got 1.1"),
-        (lambda: RandomQuarterTurn()(torch.zeros(3, 8, 9)), ShapeError, "RandomRotation"),
+        (lambda: PerImage([])(torch.rand(4, 4)), r"got torch.Size\(\[4, 4"),
+        (lambda: RandomQuarterTurn()(torch.zeros(3, 8, 9)), "RandomRotation"),
     ],
 )
-def test_usual_mistakes_are_named(make, error, words):
-    with pytest.raises(error, match=words):
+def test_usual_mistakes_are_named(make, words):
+    with pytest.raises(ShapeError, match=words):
         make()
