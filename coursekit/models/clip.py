@@ -96,25 +96,20 @@ def open_clip_files(path: str | Path, *, architecture: str) -> Clip:
     import open_clip
 
     path = Path(path).expanduser().absolute()
-    config, words = path / "open_clip_config.json", path / "words.txt.gz"
-    is_file = path.is_file()
-    if not is_file and not (config.is_file() and any(path.glob("*.safetensors"))):
-        msg = (
-            f"There is no CLIP at {path}. It is a folder with {config.name} and weights "
-            f"(*.safetensors), or a file with the weights of {architecture}."
-        )
-        raise SettingsError(msg)
+    is_file, words = path.is_file(), path / "words.txt.gz"
     name = architecture if is_file else f"local-dir:{path}"
     logging.disable(logging.WARNING)  # that a model has no weights: they come right after
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(name)
         if is_file:
+            model, _, preprocess = open_clip.create_model_and_transforms(name)
             model.load_state_dict(_read(path, model.state_dict()))
+        else:
+            model, preprocess = open_clip.create_model_from_pretrained(name)
     except (RuntimeError, ValueError, OSError, KeyError) as error:
+        told = " ".join(str(error).split())[:300].rstrip(" .")
         msg = (
-            f"{path} does not hold what {architecture if is_file else 'its configuration'}"
-            f" needs: {' '.join(str(error).split())[:300]}. Take weights and configuration of "
-            "one and the same model."
+            f"open_clip cannot open {path} as {architecture if is_file else 'a CLIP'}: {told}. "
+            "Take weights and configuration of one and the same model."
         )
         raise SettingsError(msg) from error
     finally:
