@@ -87,11 +87,6 @@ def open_clip_files(path: str | Path, *, architecture: str) -> Clip:
         tokenizer of its own, ``words.txt.gz``); a file holds weights alone.
     architecture : str
         Of a file of weights, such as ``"ViT-B-32-quickgelu"``.
-
-    Raises
-    ------
-    SettingsError
-        If something is missing, does not fit the architecture, or cannot be read.
     """
     import open_clip
 

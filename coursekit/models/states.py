@@ -31,11 +31,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         Safetensors, or what ``torch.save`` wrote: a state dict, or a checkpoint with one state
         dict in it under any name. A prefix that all names have, such as ``module.``, is
         taken off.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such file, or it holds no state dict.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,11 +78,6 @@ def build_from_state(
     Module
         With ``pretrained_cfg`` as timm's models have it: size, mean and standard deviation of
         the images it wants, and the name of its head.
-
-    Raises
-    ------
-    SettingsError
-        If the weights do not fit; the message names what is missing and what is too much.
     """
     known = (timm if is_timm else torchvision.models).list_models()
     is_known = timm.is_model(name) if is_timm else name in [*known, OWN]
@@ -154,11 +144,6 @@ def build_from_timm_files(path: str | Path, *, name: str) -> nn.Module:
         In evaluation mode. ``pretrained_cfg["file"]`` says where the weights lie, so that
         ``timm.create_model(..., pretrained=True, pretrained_cfg_overlay={"file": ...})``
         makes variants of it.
-
-    Raises
-    ------
-    SettingsError
-        If there are no such files, or the weights do not fit.
     """
     file = path = Path(path)
     if not path.is_dir():
