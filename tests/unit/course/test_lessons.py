@@ -168,7 +168,7 @@ def test_the_readme_and_the_lessons_hold_what_is_generated():
 def test_an_address_brings_badges_and_its_removal_takes_them_away(project):
     regenerate(project, address=None)
     plain, readme = sources(project), (project / "README.md").read_text()
-    assert plain == ["# Convolutions", setup_cell(None, __version__), "1 + 1"]
+    assert plain == ["# Convolutions", setup_cell(None), "1 + 1"]
     assert readme.startswith("# Course\n")
     assert readme.endswith("rest\n")
     row = "| 01 | [Convolutions](notebooks/01_convolutions.ipynb) | 60 | digits, photos |"
@@ -191,7 +191,7 @@ def test_an_address_brings_badges_and_its_removal_takes_them_away(project):
 
 @pytest.mark.parametrize("address", [None, URL])
 def test_the_cell_is_short_and_says_nothing_when_there_is_nothing_to_do(address, capsys):
-    cell = setup_cell(address, "0.1.0")
+    cell = setup_cell(address)
     assert len(cell.splitlines()) <= 25
     assert max(map(len, cell.splitlines())) <= 92
     ast.parse(cell)
@@ -203,7 +203,7 @@ def test_the_cell_is_short_and_says_nothing_when_there_is_nothing_to_do(address,
 def test_without_an_address_the_cell_says_how_to_set_one(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="coursekit address URL"):
-        exec(setup_cell(None, "0.1.0"), {})  # noqa: S102
+        exec(setup_cell(None), {})  # noqa: S102
 
 
 def test_what_is_there_is_frozen_and_pips_own_words_are_shown_when_it_fails(monkeypatch):
@@ -216,6 +216,6 @@ def test_what_is_there_is_frozen_and_pips_own_words_are_shown_when_it_fails(monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(subprocess, "run", fail)
     with pytest.raises(RuntimeError, match=r"could not install git(.|\n)*pip says no"):
-        exec(setup_cell(URL, "0.1.0"), {})  # noqa: S102
+        exec(setup_cell(URL), {})  # noqa: S102
     assert {f"{name}=={version(name)}" for name in ("torch", "ipykernel")} <= set(seen)
     assert "torchaudio" not in str(seen), "what is not there is not frozen"
