@@ -48,8 +48,12 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         reason = str(error).split("\n", maxsplit=1)[0]
         msg = f"{path.name} cannot be read as weights ({reason}). {remedy}"
         raise SettingsError(msg) from error
-    inner = held.values() if isinstance(held, Mapping) else ()
-    states = [held] if _is_state(held) else [value for value in inner if _is_state(value)]
+    parts = [held, *held.values()] if isinstance(held, Mapping) else []
+    states = [
+        part
+        for part in parts
+        if isinstance(part, Mapping) and all(isinstance(v, Tensor) for v in part.values())
+    ]
     if len(states) != 1:
         msg = f"{path.name} holds no state dict, which is a dict of tensors. {remedy}"
         raise SettingsError(msg)
@@ -161,7 +165,3 @@ def build_from_timm_files(path: str | Path, *, name: str) -> nn.Module:
             raise SettingsError(msg) from error
     model.pretrained_cfg["file"] = str(file)
     return model
-
-
-def _is_state(held: Any) -> bool:
-    return isinstance(held, Mapping) and all(isinstance(v, Tensor) for v in held.values())

@@ -68,9 +68,6 @@ def test_what_is_no_single_state_dict_is_refused_with_the_remedy(tmp_path, saved
     torch.save(saved, tmp_path / "w.pth")
     with pytest.raises(SettingsError, match=r"torch\.save\(model\.state_dict\(\)"):
         read_state(tmp_path / "w.pth")
-
-
-def test_a_path_without_a_file_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="no file of weights at"):
         read_state(tmp_path / "nowhere.pth")
 
