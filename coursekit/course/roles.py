@@ -297,11 +297,7 @@ def _build(setting: Path | str, *, is_timm: bool = False) -> "nn.Module":
     return states.build_from_state(name, states.read_state(file))
 
 
-def _open_clip(path: Path) -> "Clip":
-    from coursekit.models.clip import open_clip_files
-
-    return open_clip_files(path, architecture=_CLIP)
-
+_open_clip = partial(_call, "models.clip.open_clip_files", architecture=_CLIP)
 
 MODEL_ROLES: Mapping[str, Role] = {
     "backbone": Role(
