@@ -129,38 +129,30 @@ def _read_lesson(path: Path) -> Lesson:
 # --- what is written from the address ----------------------------------------------------
 
 
-def setup_cell(address: str | None, version: str) -> str:
+def setup_cell(address: str | None) -> str:
     """Return the source of a lesson's set-up cell, plain Python of at most 25 lines.
 
-    The cell does nothing where coursekit can be imported. Elsewhere it installs the tagged
-    version (``v`` + `version`) with pip, which may not replace torch or what else is heavy
-    there. Without an address it says how to set one.
+    The cell does nothing where coursekit can be imported. Elsewhere it installs this version
+    by its tag with pip, which may not replace torch or what else is heavy there. Without an
+    address it says how to set one.
 
     Examples
     --------
-    >>> "course.git@v0.1.0" in setup_cell("https://example.org/course.git", "0.1.0")
+    >>> "git+https://example.org/course.git@v" in setup_cell("https://example.org/course.git")
     True
     """
-    install = _INSTALL.replace("REQUIREMENT", f"git+{address}@v{version}")
+    install = _INSTALL.replace("REQUIREMENT", f"git+{address}@v{__version__}")
     return (_HEAD + (install if address else _NO_ADDRESS)).rstrip()
 
 
-def colab_badge(address: str | None, version: str, *, notebook: str) -> str:
-    """Return the Markdown of an "Open in Colab" badge; Colab opens from GitHub only.
-
-    `notebook` is a path in the repository. The badge opens the tag that the set-up cell installs.
-
-    Examples
-    --------
-    >>> colab_badge(None, "0.1.0", notebook="notebooks/01_convolutions.ipynb")
-    ''
-    """
+def _colab_badge(address: str | None, *, notebook: str) -> str:
+    """Return a badge in Markdown that opens the tag, on GitHub, that the set-up cell installs."""
     host = "https://github.com/"
     if address is None or not address.startswith(host):
         return ""
     repository = address.removeprefix(host).removesuffix("/").removesuffix(".git")
     colab = "https://colab.research.google.com"
-    link = f"{colab}/github/{repository}/blob/v{version}/{notebook}"
+    link = f"{colab}/github/{repository}/blob/v{__version__}/{notebook}"
     return f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({link})"
 
 
@@ -170,11 +162,11 @@ def generated_files(project: Path, *, address: str | None) -> dict[Path, str]:
     rows = [["", "Lesson", "Minutes", "Data and models", "Colab"], ["---"] * 5]
     for lesson in find_lessons(project / "notebooks"):
         link = f"notebooks/{lesson.path.name}"
-        badge = colab_badge(address, __version__, notebook=link)
+        badge = _colab_badge(address, notebook=link)
         title, needs = f"[{lesson.title}]({link})", ", ".join(lesson.roles)
         rows.append([lesson.number, title, str(lesson.minutes), needs, badge])
         files[lesson.path] = _notebook_text(lesson.path, address, badge)
-    n_columns = 5 if colab_badge(address, __version__, notebook="") else 4
+    n_columns = 5 if _colab_badge(address, notebook="") else 4
     table = "\n".join(f"| {' | '.join(row[:n_columns])} |" for row in rows)
     readme = project / "README.md"
     block, text = f"{_BEGIN}\n\n{table}\n\n{_END}", readme.read_text(encoding="utf-8")
@@ -190,7 +182,7 @@ def _notebook_text(path: Path, address: str | None, badge: str) -> str:
     written, cells = [], notebook["cells"]
     for tag, source, fields in (
         ("badge", badge, {"cell_type": "markdown"}),
-        ("setup", setup_cell(address, __version__), code),
+        ("setup", setup_cell(address), code),
     ):
         old = [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
         cells = [cell for cell in cells if cell not in old]

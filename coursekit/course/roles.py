@@ -286,27 +286,18 @@ def _load_shipped() -> "nn.Module":
 
 def _build(setting: Path | str, *, is_timm: bool = False) -> "nn.Module":
     """Build what ``resnet18:net.pth`` says, a name and a file, or what a file alone holds."""
-    from torchvision.models import list_models
-
     from coursekit.models import states
 
     # A setting is made absolute as a whole, and one letter before a colon is a drive.
     folder, *named = re.split(r"([\w.]{2,}):", str(setting), maxsplit=1)
-    name, file = (named[0], Path(named[1]).expanduser()) if named else (None, "")
+    name, file = (named[0], Path(named[1]).expanduser()) if named else (states.OWN, "")
     file = Path(folder, file)
     if is_timm:
         return states.build_from_timm_files(file, name=name)
-    if name and name not in list_models():
-        msg = f"torchvision has no classifier {name!r}.{did_you_mean(name, list_models())}"
-        raise SettingsError(msg)
-    return states.build_from_state(name or "coursekit_resnet8", states.read_state(file))
+    return states.build_from_state(name, states.read_state(file))
 
 
-def _open_clip(path: Path) -> "Clip":
-    from coursekit.models.clip import open_clip_files
-
-    return open_clip_files(path, architecture=_CLIP)
-
+_open_clip = partial(_call, "models.clip.open_clip_files", architecture=_CLIP)
 
 MODEL_ROLES: Mapping[str, Role] = {
     "backbone": Role(

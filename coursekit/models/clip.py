@@ -3,7 +3,6 @@
 import logging
 import re
 import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +37,9 @@ class CheckedTokenizer:
     def __init__(self, tokenizer: Any, *, is_word_level: bool) -> None:
         self.tokenizer, self.is_word_level = tokenizer, is_word_level
         self.encode, self.decode = tokenizer.encode, tokenizer.decode
-        self.context_length = tokenizer.context_length
 
-    def __call__(
-        self, texts: str | Sequence[str], context_length: int | None = None
-    ) -> Tensor:
-        """Return the tokens, (n_texts, context_length); a warning says what is lost."""
+    def __call__(self, texts: str | Sequence[str]) -> Tensor:
+        """Return the tokens, (n_texts, n_tokens); a warning says what is lost."""
         texts = [texts] if isinstance(texts, str) else list(texts)
         unknown = self._find_unknown(texts) if self.is_word_level else []
         if unknown:
@@ -53,7 +49,7 @@ class CheckedTokenizer:
                 "nothing to it. Use words of its captions."
             )
             warnings.warn(msg, stacklevel=2)
-        length = context_length or self.context_length
+        length = self.tokenizer.context_length
         long = [text for text in texts if len(self.encode(text)) > length - 2]
         if long:
             msg = (
@@ -61,7 +57,7 @@ class CheckedTokenizer:
                 "cut off there. Shorten it."
             )
             warnings.warn(msg, stacklevel=2)
-        return self.tokenizer(texts, context_length=length)
+        return self.tokenizer(texts)
 
     def _find_unknown(self, texts: Sequence[str]) -> list[str]:
         words = re.findall(r"\w+|[^\w\s]+", "\n".join(texts))
@@ -91,34 +87,24 @@ def open_clip_files(path: str | Path, *, architecture: str) -> Clip:
         tokenizer of its own, ``words.txt.gz``); a file holds weights alone.
     architecture : str
         Of a file of weights, such as ``"ViT-B-32-quickgelu"``.
-
-    Raises
-    ------
-    SettingsError
-        If something is missing, does not fit the architecture, or cannot be read.
     """
     import open_clip
 
     path = Path(path).expanduser().absolute()
-    config, words = path / "open_clip_config.json", path / "words.txt.gz"
-    is_file = path.is_file()
-    if not is_file and not (config.is_file() and any(path.glob("*.safetensors"))):
-        msg = (
-            f"There is no CLIP at {path}. It is a folder with {config.name} and weights "
-            f"(*.safetensors), or a file with the weights of {architecture}."
-        )
-        raise SettingsError(msg)
+    is_file, words = path.is_file(), path / "words.txt.gz"
     name = architecture if is_file else f"local-dir:{path}"
     logging.disable(logging.WARNING)  # that a model has no weights: they come right after
     try:
-        model, _, preprocess = open_clip.create_model_and_transforms(name)
         if is_file:
+            model, _, preprocess = open_clip.create_model_and_transforms(name)
             model.load_state_dict(_read(path, model.state_dict()))
+        else:
+            model, preprocess = open_clip.create_model_from_pretrained(name)
     except (RuntimeError, ValueError, OSError, KeyError) as error:
+        told = " ".join(str(error).split())[:300].rstrip(" .")
         msg = (
-            f"{path} does not hold what {architecture if is_file else 'its configuration'}"
-            f" needs: {' '.join(str(error).split())[:300]}. Take weights and configuration of "
-            "one and the same model."
+            f"open_clip cannot open {path} as {architecture if is_file else 'a CLIP'}: {told}. "
+            "Take weights and configuration of one and the same model."
         )
         raise SettingsError(msg) from error
     finally:
@@ -144,12 +130,10 @@ def model_configuration(model: nn.Module) -> dict[str, Any]:
 
 def _read(path: Path, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a file. OpenAI's is a whole program, with three numbers more."""
-    if not zipfile.is_zipfile(path):
-        return read_state(path)
-    with zipfile.ZipFile(path) as archive:
-        if not any(name.endswith("/constants.pkl") for name in archive.namelist()):
-            return read_state(path)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated")
-        state = torch.jit.load(path, map_location="cpu").state_dict()
+        try:
+            state = torch.jit.load(path, map_location="cpu").state_dict()
+        except RuntimeError:  # it is no program
+            return read_state(path)
     return {name: value for name, value in state.items() if name in wanted}

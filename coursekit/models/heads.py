@@ -26,11 +26,6 @@ def find_head(model: nn.Module) -> str:
     last linear layer or 1x1 convolution of the part called ``fc``, ``classifier``, ``head`` or
     ``heads``, or else of the whole model; several layers called ``fc`` or ``head`` are one.
 
-    Raises
-    ------
-    SettingsError
-        If there is no such layer, for example because it was taken off already.
-
     Examples
     --------
     >>> find_head(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2)))
@@ -74,17 +69,20 @@ def _configured_heads(model: nn.Module) -> list[str]:
 
 
 def _head_layers(model: nn.Module) -> list[str]:
-    return [name for name, layer in model.named_modules() if _is_head_layer(layer)]
+    return [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+        or (
+            isinstance(layer, nn.Conv2d)
+            and layer.kernel_size == (1, 1)
+            and layer.groups == 1
+        )
+    ]
 
 
 def _inside(layers: list[str], name: str) -> list[str]:
     return [layer for layer in layers if f"{layer}.".startswith(f"{name}.")]
-
-
-def _is_head_layer(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv2d):
-        return layer.kernel_size == (1, 1) and layer.groups == 1
-    return isinstance(layer, nn.Linear)
 
 
 # --- replace ------------------------------------------------------------------------------
@@ -121,11 +119,6 @@ def put_head(model: nn.Module, head: nn.Linear) -> nn.Module:
 
     So that fine-tuning can begin with a head that was fitted on embeddings: in evaluation
     mode the logits are those of `head` on the model's embeddings.
-
-    Raises
-    ------
-    ShapeError
-        If `head` wants another number of features than the model has there.
     """
     name = find_head(model)
     changed = replace_head(model, head.out_features, seed=0)
@@ -149,13 +142,7 @@ def put_head(model: nn.Module, head: nn.Linear) -> nn.Module:
 
 
 def build_untrained(model: nn.Module, *, seed: int) -> nn.Module:
-    """Return a copy of `model` whose layers draw their weights anew; all of them train.
-
-    Raises
-    ------
-    SettingsError
-        If a parameter belongs to a layer that cannot draw it.
-    """
+    """Return a copy of `model` whose layers draw their weights anew; all of them train."""
     fresh = deepcopy(model).requires_grad_(True)
     drawn: set[int] = set()
     with seeded(seed, "untrained"):

@@ -10,7 +10,6 @@ from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from coursekit.errors import SettingsError
 from coursekit.seeds import seeded
@@ -152,7 +151,10 @@ class BasicBlock(nn.Module):
         if skip and stride == 1 and in_channels == out_channels:
             self.downsample = nn.Identity()
         elif skip and shortcut == "pad":
-            self.downsample = _PaddedShortcut(out_channels - in_channels, stride)
+            before, one_more = divmod(out_channels - in_channels, 2)
+            pick = nn.AvgPool2d(1, stride=stride)  # windows of one pixel
+            zeros = nn.ZeroPad3d((0, 0, 0, 0, before, before + one_more))
+            self.downsample = nn.Sequential(pick, zeros)
         elif skip:
             conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=not batch_norm)
             self.downsample = nn.Sequential(conv, norm(out_channels))
@@ -164,19 +166,6 @@ class BasicBlock(nn.Module):
         if self.downsample is not None:
             out = out + self.downsample(x)
         return self.relu(out)
-
-
-class _PaddedShortcut(nn.Module):
-    """The skip without parameters: every `stride`-th pixel, and channels of zeros around."""
-
-    def __init__(self, extra_channels: int, stride: int) -> None:
-        super().__init__()
-        before = extra_channels // 2
-        self.padding = (0, 0, 0, 0, before, extra_channels - before)
-        self.pick = nn.AvgPool2d(1, stride=stride)  # windows of one pixel
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(self.pick(x), self.padding)
 
 
 def build_residual(

@@ -5,7 +5,7 @@ Arguments and methods have timm's names, not the course's, because timm calls th
 What it was trained on is said by the card beside the weights, and made by `coursekit.recipes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -155,12 +155,8 @@ def coursekit_resnet8(pretrained: bool = False, **kwargs: Any) -> SmallResNet:
         SmallResNet,
         "coursekit_resnet8",
         pretrained,
-        pretrained_filter_fn=_to_full_precision,
+        # The file holds half precision; adapting its weights must round nothing.
+        pretrained_filter_fn=lambda state, _: {k: v.float() for k, v in state.items()},
         feature_cfg={"out_indices": (0, 1, 2, 3), "flatten_sequential": True},
         **kwargs,
     )
-
-
-def _to_full_precision(state: Mapping[str, Tensor], _: nn.Module) -> dict[str, Tensor]:
-    """Return what a file holds in half precision, so that adapting it rounds nothing."""
-    return {name: value.float() for name, value in state.items()}

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,8 @@ from torch import Tensor, nn
 from coursekit.errors import SettingsError, did_you_mean
 from coursekit.models.heads import find_head, replace_head
 
-_OWN = "coursekit_resnet8"
+OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
-_REMEDY = "Name the architecture that they are for, as in resnet18:net.pth."
 _UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, ValueError)
 
 
@@ -31,11 +31,6 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         Safetensors, or what ``torch.save`` wrote: a state dict, or a checkpoint with one state
         dict in it under any name. A prefix that all names have, such as ``module.``, is
         taken off.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such file, or it holds no state dict.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,8 +48,12 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         reason = str(error).split("\n", maxsplit=1)[0]
         msg = f"{path.name} cannot be read as weights ({reason}). {remedy}"
         raise SettingsError(msg) from error
-    inner = held.values() if isinstance(held, Mapping) else ()
-    states = [held] if _is_state(held) else [value for value in inner if _is_state(value)]
+    parts = [held, *held.values()] if isinstance(held, Mapping) else []
+    states = [
+        part
+        for part in parts
+        if isinstance(part, Mapping) and all(isinstance(v, Tensor) for v in part.values())
+    ]
     if len(states) != 1:
         msg = f"{path.name} holds no state dict, which is a dict of tensors. {remedy}"
         raise SettingsError(msg)
@@ -83,26 +82,40 @@ def build_from_state(
     Module
         With ``pretrained_cfg`` as timm's models have it: size, mean and standard deviation of
         the images it wants, and the name of its head.
-
-    Raises
-    ------
-    SettingsError
-        If the weights do not fit; the message names what is missing and what is too much.
     """
-    if is_timm and not timm.is_model(name):
-        msg = f"timm has no network {name!r}.{did_you_mean(name, timm.list_models())}"
+    known = (timm if is_timm else torchvision.models).list_models()
+    is_known = timm.is_model(name) if is_timm else name in [*known, OWN]
+    if not is_known:
+        library = "timm" if is_timm else "torchvision"
+        msg = f"{library} has no network {name!r}.{did_you_mean(name, known)}"
         raise SettingsError(msg)
-    is_timm = is_timm or name == _OWN
-    model = timm.create_model(name) if is_timm else _build_torchvision(name, state)
+    is_timm = is_timm or name == OWN
+    if is_timm:
+        model = timm.create_model(name)
+    else:
+        options: dict[str, Any] = {"weights": None}
+        if name in {"googlenet", "inception_v3"}:
+            # Heads that help training are left out of files for use.
+            has_helpers = any(key.startswith(("aux", "AuxLogits")) for key in state)
+            options |= {"init_weights": False, "aux_logits": has_helpers}
+        model = torchvision.models.get_model(name, **options)
     head = find_head(model)
     weight = state.get(f"{head}.weight")
     if weight is not None and len(weight) != len(model.get_submodule(head).weight):
         model = replace_head(model, len(weight), seed=0)
     wanted = model.state_dict()
-    _check_fits(name, wanted, state)
-    for key, value in wanted.items():
-        if key in state:
-            value.copy_(state[key])
+    counters = {key: value for key, value in wanted.items() if "num_batches" in key}
+    given = OrderedDict(counters | dict(state))  # files before torch 0.4 have no counters
+    given._metadata = wanted._metadata  # MNASNet reads only what says its version
+    try:
+        model.load_state_dict(given)
+    except RuntimeError as error:
+        told = "; ".join(line.strip("\t .")[:250] for line in str(error).splitlines()[1:4])
+        msg = (
+            f"These weights do not fit {name}: {told}. Name the architecture that they are "
+            "for, as in resnet18:net.pth."
+        )
+        raise SettingsError(msg) from error
     if not is_timm:
         wants = torchvision.models.get_model_weights(name).DEFAULT.transforms()
         (crop,), (resize,) = wants.crop_size, wants.resize_size
@@ -119,15 +132,15 @@ def build_from_state(
     return model.eval()
 
 
-def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Module:
+def build_from_timm_files(path: str | Path, *, name: str) -> nn.Module:
     """Return one of timm's models with the weights that a file or a folder holds.
 
     Parameters
     ----------
     path : path-like
         A file of weights, or a folder that ``timm.models.save_for_hf`` wrote.
-    name : str, optional
-        The architecture of a file; by default the course's net.
+    name : str
+        The architecture of a file; a folder says its own.
 
     Returns
     -------
@@ -135,15 +148,10 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
         In evaluation mode. ``pretrained_cfg["file"]`` says where the weights lie, so that
         ``timm.create_model(..., pretrained=True, pretrained_cfg_overlay={"file": ...})``
         makes variants of it.
-
-    Raises
-    ------
-    SettingsError
-        If there are no such files, or the weights do not fit.
     """
     file = path = Path(path)
     if not path.is_dir():
-        model = build_from_state(name or _OWN, read_state(path), is_timm=True)
+        model = build_from_state(name, read_state(path), is_timm=True)
     else:
         file = next(path.glob("*.safetensors"), path / "model.safetensors")
         try:
@@ -157,32 +165,3 @@ def build_from_timm_files(path: str | Path, *, name: str | None = None) -> nn.Mo
             raise SettingsError(msg) from error
     model.pretrained_cfg["file"] = str(file)
     return model
-
-
-def _is_state(held: Any) -> bool:
-    return isinstance(held, Mapping) and all(isinstance(v, Tensor) for v in held.values())
-
-
-def _check_fits(name: str, wanted: Mapping, state: Mapping) -> None:
-    shapes = {
-        k: (tuple(v.shape), tuple(wanted[k].shape)) for k, v in state.items() if k in wanted
-    }
-    # Counters of batches are new in torch 0.4.
-    told = {
-        "missing": [k for k in wanted if k not in state and "num_batches" not in k],
-        "not in it": [k for k in state if k not in wanted],
-        "of another shape": [f"{k} {a} for {b}" for k, (a, b) in shapes.items() if a != b],
-    }
-    if any(told.values()):
-        words = [f"{what}: {', '.join(keys[:4])}" for what, keys in told.items() if keys]
-        msg = f"These weights do not fit {name}: {'; '.join(words)}. {_REMEDY}"
-        raise SettingsError(msg)
-
-
-def _build_torchvision(name: str, state: Mapping) -> nn.Module:
-    options = {}
-    if name in {"googlenet", "inception_v3"}:
-        # Heads that help training are left out of files for use.
-        has_helpers = any(key.startswith(("aux", "AuxLogits")) for key in state)
-        options = {"init_weights": False, "aux_logits": has_helpers}
-    return torchvision.models.get_model(name, weights=None, **options)

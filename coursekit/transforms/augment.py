@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode, v2
 
-from coursekit.errors import SettingsError, ShapeError
+from coursekit.errors import ShapeError
 
-_GRAY = (0.2989, 0.587, 0.114)  # torchvision's weights of red, green and blue
 _N_TRIES = 10  # as torchvision's transforms that look for a box
 
 
@@ -37,9 +36,6 @@ class SaltAndPepper(v2.Transform):
 
     def __init__(self, share: float = 0.05) -> None:
         super().__init__()
-        if not 0 <= share <= 1:
-            msg = f"share must be between 0 and 1, got {share}."
-            raise SettingsError(msg)
         self.share = share
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
@@ -320,24 +316,17 @@ def _jitter(transform: v2.ColorJitter, images: Tensor) -> Tensor:
     return images
 
 
-def _gray(images: Tensor) -> Tensor:
-    if images.shape[1] == 1:
-        return images.clone()
-    red, green, blue = images.split(1, dim=1)
-    return (red * _GRAY[0]).add_(green, alpha=_GRAY[1]).add_(blue, alpha=_GRAY[2])
-
-
 def _brightness(images: Tensor, factor: Tensor) -> Tensor:
     return images.mul_(factor).clamp_(0, 1)
 
 
 def _contrast(images: Tensor, factor: Tensor) -> Tensor:
-    mean = _gray(images.mean((2, 3), keepdim=True))
+    mean = v2.functional.rgb_to_grayscale(images.mean((2, 3), keepdim=True))
     return images.mul_(factor).add_(mean.mul_(1 - factor)).clamp_(0, 1)
 
 
 def _saturation(images: Tensor, factor: Tensor) -> Tensor:
-    gray = _gray(images).mul_(1 - factor)
+    gray = v2.functional.rgb_to_grayscale(images).mul_(1 - factor)
     return images.mul_(factor).add_(gray).clamp_(0, 1)
 
 

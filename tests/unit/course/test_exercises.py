@@ -50,6 +50,10 @@ def stored(cell):
     return cell.outputs[0]["data"]["text/plain"]
 
 
+def not_written(*arguments):
+    raise NotImplementedError
+
+
 def blank_form(exercise):
     return (
         f"def {exercise.form}:\n    ..."
@@ -67,6 +71,8 @@ class TestEveryExercise:
         exec(blank_form(exercise), names)  # noqa: S102
         blank = names[exercise.form.split("(")[0]]
         assert check_exercise(exercise.name, blank).state == "not attempted"
+        if "(" in exercise.form:
+            assert check_exercise(number, not_written).state == "not attempted"
 
     def test_its_solution_passes(self, number, exercise):
         cell = SOLUTIONS[number]
@@ -144,7 +150,12 @@ NUMPY, TENSORS = (np.int64(3), np.float32(0.1)), [torch.tensor(3), torch.tensor(
         ((3, 0.1), NUMPY, "passed"),
         ([3, [0.1]], TENSORS, "passed"),
         ([0.1, 0.3], (0.1, 0.1 + 0.2), "passed"),
+        ([1, 2], [1.0, 2.0], "passed"),
+        ((1, [2]), (torch.ones(()), torch.tensor([2.0])), "passed"),
+        ([1, 2], [1.0, 2.1], "not yet"),
         (3, 3.0, "not yet"),
+        (1.0, 1 + 9e-7, "passed"),
+        (1.0, 1 + 3e-6, "not yet"),
         (3, "3", "not yet"),
         (1.0, np.ones(2), "not yet"),
         (1.0, 1j, "not yet"),
@@ -152,16 +163,18 @@ NUMPY, TENSORS = (np.int64(3), np.float32(0.1)), [torch.tensor(3), torch.tensor(
         ([1], [1, 1], "not yet"),
     ],
 )
-def test_arrays_and_single_precision_will_do_and_another_kind_is_wrong(
+def test_arrays_and_single_precision_will_do_and_whole_floats_in_a_list(
     expected, value, state
 ):
     assert state in say(lambda x: value, ((1,), expected, ""))
 
 
-def test_numbers_are_shown_to_so_many_places():
+def test_places_say_how_near_a_float_must_be_and_how_it_is_shown():
     assert "returned [0.33333]. No" in say(
         lambda x: [1 / 3], ((1,), [0.5], "No."), places=5
     )
+    for value, places, state in ((1 / 3 + 9e-6, 5, "passed"), (1 / 3 + 9e-6, 6, "not yet")):
+        assert state in say(lambda x, y=value: y, ((1,), 1 / 3, ""), places=places)
 
 
 def test_many_values_are_shown_by_their_shape_and_few_on_one_line():

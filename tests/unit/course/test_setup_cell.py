@@ -75,7 +75,7 @@ def make_repository(folder):
 
 def lesson_cells(address):
     """Return the first lesson's set-up and imports, followed by questions of our own."""
-    setup = setup_cell(address, __version__)
+    setup = setup_cell(address)
     lesson = nbformat.read(find_lessons(ROOT / "notebooks")[0].path, as_version=4)
     code = [cell.source for cell in lesson.cells if cell.cell_type == "code"]
     sources = [setup, setup, *code[1:3], _ASK_FOR_DATA]

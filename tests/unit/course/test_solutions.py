@@ -1,14 +1,11 @@
-"""The solutions of the exercises are right: they agree with a library, a layer or a slow loop."""
+"""Solutions whose formula is easily wrong agree with a library, beyond the cases."""
 
 import nbformat
-import numpy as np
 import pytest
 import timm
 import timm.optim
 import timm.utils
 import torch
-from sklearn.metrics import top_k_accuracy_score
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
@@ -36,9 +33,6 @@ def numbers(*shape, seed=0):
     return torch.randn(shape, generator=make_generator(seed))
 
 
-# --- 01, 02 ---------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize(
     ("kernel", "padding", "dilation"), [(1, 0, 1), (3, 1, 2), (5, 4, 3)]
@@ -51,21 +45,6 @@ def test_the_input_size_is_the_smallest_that_gives_the_output(
         size = SOLVED["01"]["input_size"](output, kernel, stride, padding, dilation)
         assert layer(torch.zeros(1, 1, size)).shape[-1] == output
         assert layer(torch.zeros(1, 1, size - 1)).shape[-1] < output
-
-
-@pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 2), (7, 3)])
-def test_the_padding_is_that_of_same(kernel, dilation):
-    padding = SOLVED["01"]["same_padding"](kernel, dilation)
-    assert (
-        nn.Conv1d(1, 1, kernel, 1, padding, dilation)(torch.zeros(1, 1, 50)).shape[-1] == 50
-    )
-
-
-@pytest.mark.parametrize("k", [1, 2, 5])
-def test_the_top_k_error_is_that_of_scikit_learn(k):
-    logits, labels = numbers(40, 6), torch.randint(6, (40,), generator=make_generator(k))
-    right = top_k_accuracy_score(labels, logits, k=k, labels=range(6))
-    assert SOLVED["02"]["top_k_error"](logits, labels, k) == pytest.approx(1 - right)
 
 
 @pytest.mark.parametrize(
@@ -88,31 +67,6 @@ def test_batch_norm_is_pytorchs(seed):
     assert torch.allclose(SOLVED["02"]["batch_norm"](x, gamma, beta), theirs, atol=1e-5)
 
 
-# --- 03 -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("k", [1, 3, 10])
-def test_neighbors_by_cosine_are_those_of_scikit_learn(k):
-    queries, bank = numbers(6, 8), numbers(30, 8, seed=1)
-    theirs = NearestNeighbors(n_neighbors=k, metric="cosine").fit(bank)
-    right = theirs.kneighbors(queries, return_distance=False)
-    np.testing.assert_array_equal(
-        SOLVED["03"]["nearest_by_cosine"](queries, bank, k), right
-    )
-
-
-def test_the_vote_is_that_of_scikit_learn_where_nobody_ties():
-    bank, classes = numbers(60, 3), torch.arange(60) % 2
-    theirs = KNeighborsClassifier(5).fit(bank, classes)
-    queries = numbers(20, 3, seed=1)
-    near = theirs.kneighbors(queries, return_distance=False)
-    found = SOLVED["03"]["majority"](classes[torch.from_numpy(near)])
-    assert found.tolist() == theirs.predict(queries).tolist()
-
-
-# --- 04 -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_the_box_is_the_one_that_torchvision_cuts(seed):
     cut = v2.CutMix(num_classes=2)
@@ -127,16 +81,6 @@ def test_the_box_is_the_one_that_torchvision_cuts(seed):
     assert got[4] == pytest.approx(drawn["lam_adjusted"])
 
 
-@pytest.mark.parametrize(("first", "second"), [(0, 2), (2, 0), (1, 1)])
-def test_the_label_is_the_one_that_torchvision_mixes(first, second):
-    rows = v2.MixUp(num_classes=3)._mixup_label(torch.tensor([first, second]), lam=0.3)
-    mixed = SOLVED["04"]["mixed_label"](first, second, 0.3, 3)
-    assert mixed == pytest.approx(rows[0].tolist())
-
-
-# --- 05 -------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("lesson", ["05", "06"])
 @pytest.mark.parametrize("decay", [0.5, 0.75, 1.0])
 def test_rates_are_those_of_timms_groups(lesson, decay):
@@ -147,9 +91,6 @@ def test_rates_are_those_of_timms_groups(lesson, decay):
     rates = SOLVED[lesson]["rates_by_depth"](n_depths, 1.0, decay)
     assert sorted(set(rates)) == pytest.approx(scales)
     assert rates == sorted(rates)
-
-
-# --- 06 -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 8, 13])
@@ -166,14 +107,6 @@ def test_the_deepest_level_is_that_of_a_models_maps(places):
     right = max(level for level, side in enumerate(sides) if side >= places)
     reductions = model.feature_info.reduction()
     assert SOLVED["06"]["deepest_level"](reductions, 96, places) == right
-
-
-def test_images_are_prepared_as_torchvision_does():
-    images = torch.randint(256, (3, 7, 9, 3), generator=make_generator(0)).to(torch.uint8)
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    scaled = v2.functional.to_dtype(images.permute(0, 3, 1, 2), torch.float32, scale=True)
-    theirs = v2.functional.normalize(scaled, mean, std)
-    torch.testing.assert_close(SOLVED["06"]["prepare_images"](images, mean, std), theirs)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])

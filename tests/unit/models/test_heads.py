@@ -71,9 +71,8 @@ def build(name):
                 if value is not None:
                     number += 1
                     filled = torch.tensor(number, dtype=value.dtype).expand(value.shape)
-                    kind[key] = (
-                        nn.Parameter(filled) if kind is module._parameters else filled
-                    )
+                    is_parameter = isinstance(value, nn.Parameter)
+                    kind[key] = nn.Parameter(filled) if is_parameter else filled
     return model
 
 
@@ -122,15 +121,13 @@ def test_the_head_is_new_the_rest_bit_equal_and_the_last_group_the_head(name, he
 
 
 def test_the_seed_alone_decides_its_weights_which_have_the_type_and_mode_of_the_old():
-    before = torch.get_rng_state()
-    one, same, other = (replace_head(small(), 5, seed=seed) for seed in (0, 0, 1))
+    before, old = torch.get_rng_state(), small().double().eval()
+    one, same, other = (replace_head(old, 5, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.linear.weight, same.linear.weight)
     assert not torch.equal(one.linear.weight, other.linear.weight)
     assert torch.equal(before, torch.get_rng_state())
-
-    changed = replace_head(small().double().eval(), 5, seed=0)
-    assert changed.linear.weight.dtype == torch.float64
-    assert not any(module.training for module in changed.modules())
+    assert one.linear.weight.dtype == torch.float64
+    assert not any(module.training for module in one.modules())
 
 
 def test_heads_of_own_models_are_found():
@@ -138,9 +135,8 @@ def test_heads_of_own_models_are_found():
     assert find_head(parts) == "head"
     assert find_head(nn.Linear(4, 2)) == ""
     assert find_head(nn.Sequential(nn.Identity(), small())) == "1.linear"
-    model = torchvision.models.resnet18(num_classes=3)
-    model.fc = nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 3))
-    assert find_head(model) == "fc"
+    layers = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    assert find_head(nn.ModuleDict({"body": nn.Linear(4, 5), "fc": layers})) == "fc"
 
 
 @pytest.mark.parametrize(

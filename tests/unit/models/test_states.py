@@ -68,12 +68,8 @@ def test_what_is_no_single_state_dict_is_refused_with_the_remedy(tmp_path, saved
     torch.save(saved, tmp_path / "w.pth")
     with pytest.raises(SettingsError, match=r"torch\.save\(model\.state_dict\(\)"):
         read_state(tmp_path / "w.pth")
-
-
-def test_a_path_without_a_file_is_refused(tmp_path):
-    for read in (read_state, build_from_timm_files):
-        with pytest.raises(SettingsError, match="no file of weights at"):
-            read(tmp_path / "nowhere.pth")
+    with pytest.raises(SettingsError, match="no file of weights at"):
+        read_state(tmp_path / "nowhere.pth")
 
 
 # --- torchvision's ------------------------------------------------------------------------
@@ -102,13 +98,14 @@ def test_a_built_model_answers_as_the_one_that_was_saved(name, head):
     built = build_from_state(name, dict(saved.state_dict()))
     with torch.inference_mode():
         torch.testing.assert_close(built(IMAGE), saved(IMAGE))
+        if (
+            name == "googlenet"
+        ):  # the heads that help training are left out of files for use
+            state = {k: v for k, v in saved.state_dict().items() if k[:3] != "aux"}
+            built = build_from_state(name, state)
+            torch.testing.assert_close(built(IMAGE), saved(IMAGE))
     assert not built.training
     assert built.pretrained_cfg["classifier"] == head
-
-
-def test_files_without_the_heads_that_help_training_are_built():
-    state = {k: v for k, v in make("googlenet").state_dict().items() if k[:3] != "aux"}
-    assert build_from_state("googlenet", state)(IMAGE).shape == (1, 5)
 
 
 def test_the_configuration_is_torchvisions():
@@ -125,12 +122,9 @@ def test_the_configuration_is_torchvisions():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (
-            "own head",
-            r"missing: fc\.weight, fc\.bias; not in it: fc\.1\.weight, fc\.1\.bias",
-        ),
-        ("no head", r"missing: fc\.weight, fc\.bias\. Name the architecture"),
-        ("gray", r"another shape: conv1\.weight \(64, 1, 7, 7\) for \(64, 3, 7, 7\)"),
+        ("own head", r'Missing.*"fc\.weight", "fc\.bias"; Unexpected.*"fc\.1\.weight"'),
+        ("no head", r'Missing.*"fc\.weight", "fc\.bias"\. Name the architecture'),
+        ("gray", r"conv1\.weight.*\[64, 1, 7, 7\]\).*\[64, 3, 7, 7\]"),
     ],
 )
 @pytest.mark.parametrize("is_timm", [False, True])
@@ -171,23 +165,16 @@ def test_a_file_of_timms_is_built_and_makes_variants(tmp_path, own):
         build_from_timm_files(file, name="test_resne")
 
 
-def test_a_file_without_a_name_is_the_courses_net(tmp_path):
-    model = timm.create_model("coursekit_resnet8", num_classes=3).eval()
-    save_file(model.state_dict(), tmp_path / "mine.safetensors")
-    built = build_from_timm_files(tmp_path / "mine.safetensors")
-    torch.testing.assert_close(built(IMAGE), model(IMAGE))
-
-
 def test_a_folder_as_timm_shares_it_is_built(tmp_path, own):
     config = {"pretrained_cfg": {"mean": (0.1, 0.2, 0.3)}}
     timm.models.save_for_hf(own, tmp_path, model_config=config, safe_serialization=True)
-    built = build_from_timm_files(tmp_path)
+    built = build_from_timm_files(tmp_path, name="")
     torch.testing.assert_close(built(IMAGE), own(IMAGE))
     assert list(built.pretrained_cfg["mean"]) == [0.1, 0.2, 0.3]
     assert built.pretrained_cfg["file"] == str(tmp_path / "model.safetensors")
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(SettingsError, match=r"cannot open the folder.*save_for_hf"):
-        build_from_timm_files(tmp_path)
+        build_from_timm_files(tmp_path, name="")
     (tmp_path / "config.json").unlink()
     with pytest.raises(SettingsError, match=r"needs config\.json"):
-        build_from_timm_files(tmp_path)
+        build_from_timm_files(tmp_path, name="")

@@ -48,18 +48,6 @@ def test_the_configuration_says_what_timms_own_say():
     assert (resolved["mean"], resolved["std"]) == (config["mean"], config["std"])
 
 
-def test_the_head_is_replaced_in_place(images):
-    model = create()
-    features = model.forward_head(model.forward_features(images), pre_logits=True)
-    model.reset_classifier(5)
-    head = model.get_classifier()
-    assert (head.out_features, model.num_classes) == (5, 5)
-    torch.testing.assert_close(head(features), model(images))
-    model.reset_classifier(0)
-    assert isinstance(model.get_classifier(), nn.Identity)
-    torch.testing.assert_close(model(images), features)
-
-
 @pytest.mark.parametrize("chosen", [None, (0, 2), (-1,)])
 def test_features_only_gives_maps_that_their_info_describes(images, chosen):
     options = {} if chosen is None else {"out_indices": chosen}

@@ -1,11 +1,10 @@
 """PerImage against torchvision's functions and distributions, and its laws; own transforms."""
 
-import numpy as np
 import pytest
 import torch
 from torchvision.transforms import InterpolationMode, v2
 
-from coursekit.errors import SettingsError, ShapeError
+from coursekit.errors import ShapeError
 from coursekit.seeds import seeded
 from coursekit.transforms import (
     PerImage,
@@ -35,8 +34,8 @@ RANDOM = {
 }
 
 
-def draw(*shape, seed=0):
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+def draw(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
 def apply(transform, images, *, seed=0):
@@ -101,29 +100,17 @@ def test_images_of_a_batch_are_distributed_as_calls_of_torchvision(name):
     assert not differences(*(many(RANDOM[name], by_us=who) for who in (True, False)))
 
 
-@pytest.mark.parametrize(
-    ("used", "other"),
-    [
-        (v2.RandomHorizontalFlip(0.3), v2.RandomHorizontalFlip(0.42)),
-        (v2.GaussianBlur(5, (0.1, 2.0)), v2.GaussianBlur(5, (0.1, 1.6))),
-    ],
-    ids=lambda transform: type(transform).__name__,
-)
-def test_the_comparison_sees_a_distribution_that_differs_a_little(used, other):
-    assert differences(many(used, by_us=True), many(other, by_us=False))
+def test_the_comparison_sees_a_distribution_that_differs_a_little():
+    blur, less = (v2.GaussianBlur(5, (0.1, most)) for most in (2.0, 1.6))
+    assert differences(many(blur, by_us=True), many(less, by_us=False))
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_each_image_has_draws_of_its_own_and_a_seed_decides(name):
-    batch = draw(3, 16, 16).expand(24, -1, -1, -1)
-    first = apply(RANDOM[name], batch, seed=5)
-    assert torch.equal(first, apply(RANDOM[name], batch, seed=5))
-    assert not torch.equal(first, apply(RANDOM[name], batch, seed=6))
+def test_each_image_has_draws_of_its_own_of_the_seed_and_bytes_become_floats(name):
+    same = draw(3, 16, 16).expand(24, -1, -1, -1)
+    first = apply(RANDOM[name], same, seed=5)
+    assert not torch.equal(first, apply(RANDOM[name], same, seed=6))
     assert len(first.flatten(1).unique(dim=0)) > 1
-
-
-@pytest.mark.parametrize("name", RANDOM)
-def test_the_input_is_left_alone_bytes_become_floats_and_gray_images_may_come(name):
     batch = (draw(5, 1, 12, 12) * 255).to(torch.uint8)
     floats, kept = batch / 255, batch / 255
     for images, of_bytes in ((floats, batch), (floats[0], batch[0])):
@@ -165,37 +152,20 @@ def test_noise_hits_its_share_in_all_channels_and_leaves_the_rest(images, way):
         assert abs(hits.double().mean() - 0.1) < 4 * error
 
 
-def windows(image):
-    padded = np.pad(image, [(0, 0), (2, 2), (2, 2)], mode="reflect")
-    return [
-        torch.tensor(padded[:, r : r + 9, c : c + 9]) for r in range(5) for c in range(5)
-    ]
-
-
-def turns(image):
-    return [image.rot90(k, (1, 2)) for k in range(4)]
-
-
 @pytest.mark.parametrize("way", [lambda transform: transform, PerImage])
-@pytest.mark.parametrize(
-    ("transform", "views"), [(RandomShift(2), windows), (RandomQuarterTurn(), turns)]
-)
-def test_all_windows_of_the_mirrored_image_and_all_turns_come(way, transform, views):
+def test_all_windows_of_the_mirrored_image_and_all_turns_come(way):
     image = draw(3, 9, 9)
-    made = sample_transform(way(transform), image, n_samples=300, seed=0)
-    wanted = views(image)
-    found = [next(i for i, x in enumerate(wanted) if torch.equal(x, one)) for one in made]
-    assert set(found) == set(range(len(wanted)))
+    padded = torch.nn.functional.pad(image, [2] * 4, mode="reflect")
+    windows = [padded[:, r : r + 9, c : c + 9] for r in range(5) for c in range(5)]
+    turns = [image.rot90(k, (1, 2)) for k in range(4)]
+    for transform, views in ((RandomShift(2), windows), (RandomQuarterTurn(), turns)):
+        made = sample_transform(way(transform), image, n_samples=300, seed=0)
+        found = [[torch.equal(view, one) for view in views].index(True) for one in made]
+        assert set(found) == set(range(len(views)))
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "words"),
-    [
-        (lambda: PerImage([])(torch.rand(4, 4)), ShapeError, r"got torch.Size\(\[4, 4"),
-        (lambda: SaltAndPepper(1.1), SettingsError, "between 0 and 1, got 1.1"),
-        (lambda: RandomQuarterTurn()(torch.zeros(3, 8, 9)), ShapeError, "RandomRotation"),
-    ],
-)
-def test_usual_mistakes_are_named(make, error, words):
-    with pytest.raises(error, match=words):
-        make()
+def test_usual_mistakes_are_named():
+    with pytest.raises(ShapeError, match=r"got torch.Size\(\[4, 4"):
+        PerImage([])(torch.rand(4, 4))
+    with pytest.raises(ShapeError, match=r"RandomRotation"):
+        RandomQuarterTurn()(torch.zeros(3, 8, 9))
