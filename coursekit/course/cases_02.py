@@ -39,6 +39,7 @@ _stacked_kernels = Exercise(
     ((3, 1, 3), (1, 9), "One 3x3 layer sees 3 x 3 pixels and has nine weights."),
     ((5, 1, 3), (2, 18), "How many pixels does each layer add to the field?"),
     ((5, 2, 3), (2, 72), "Each filter reads every channel: C in and C out."),
+    ((9, 1, 3), (4, 36), "A fourth layer adds two more pixels, not three."),
     ((9, 3, 5), (2, 450), "The kernel of the stack need not be 3x3."),
     ((7, 1, 5), ValueError, "No whole number of these layers sees exactly that: refuse it."),
 ], {
@@ -52,7 +53,8 @@ _stacked_kernels = Exercise(
 
 _inception_size = Exercise(
     "02.3 inception channels", "inception_size(in_channels, n_1x1, n_3x3, n_5x5, n_pool)", [
-    ((1, 1, (1, 1), (1, 1), 1), (4, 38), "One filter everywhere: four maps come out."),
+    ((1, 1, (1, 1), (1, 1), 1), (4, 38),
+     "One filter everywhere: four maps come out, made by 38 weights without biases."),
     ((1, 2, (3, 4), (5, 6), 7), (19, 875), "What is joined at the end of the branches?"),
     ((8, 2, (3, 4), (5, 6), 7), (19, 994), "Which layers read what comes in?"),
 ], {
