@@ -112,10 +112,9 @@ def _compare_parts(
         if old.words != new.words:
             found.append(f"In {old.where}: {_say_words(old, new)}")
         elif len(old.numbers) != len(new.numbers):
-            is_set_aside = measured.costs and any(n.is_cost for n in old.numbers)
-            n_old, n_new = len(old.numbers), len(new.numbers)
-            told = f"In {old.where}: {n_old} numbers stored, {n_new} fresh"
-            found += [] if is_set_aside else [told]
+            if not (measured.costs and any(n.is_cost for n in old.numbers)):
+                counts = f"{len(old.numbers)} numbers stored, {len(new.numbers)} fresh"
+                found.append(f"In {old.where}: {counts}")
         elif not words_only and old != new:
             found += _compare_numbers(old, new, measured, place)
         place += len(old.numbers)

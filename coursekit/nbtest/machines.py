@@ -36,7 +36,6 @@ _FIXED = {
 # for a terminal makes figures invisible.
 _REMOVED = ("PYTEST_CURRENT_TEST", "MPLBACKEND")
 _JITTER = "COURSEKIT_JITTER"
-_STEPS = "COURSEKIT_STEPS"
 
 _EMULATED: Mapping[str, Mapping[str, str]] = {
     "oneDNN AVX-512": _AVX512,
@@ -94,7 +93,7 @@ def watch_optimizers() -> None:
     import torch
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-    jitter, steps = os.environ.get(_JITTER), Path(os.environ[_STEPS])
+    jitter, steps = os.environ.get(_JITTER), Path(os.environ["COURSEKIT_STEPS"])
 
     def before_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
         with steps.open("a", encoding="ascii") as file:
