@@ -53,7 +53,7 @@ def test_mnist_comes_byte_exact_through_the_mirror_into_a_fresh_cache(tmp_path, 
 
 
 def test_a_changed_byte_in_the_mirror_is_not_taken(real, tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(**_):
         raise OSError
 
     name = "MNIST/raw/t10k-labels-idx1-ubyte"
@@ -63,7 +63,7 @@ def test_a_changed_byte_in_the_mirror_is_not_taken(real, tmp_path, monkeypatch):
     target.parent.mkdir(parents=True)
     target.write_bytes(content)
     monkeypatch.setenv("COURSEKIT_MIRROR", str(tmp_path / "mirror"))
-    monkeypatch.setattr(assets, "download", refuse)
+    monkeypatch.setattr("pooch.HTTPDownloader", refuse)
     for file in assets.read_registry()["mnist"].files:
         if file.unpacks_to != name:
             (tmp_path / "mirror" / file.unpacks_to).symlink_to(real / file.unpacks_to)
