@@ -105,7 +105,7 @@ class ImageSet:
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
         """Return the images at `indices`, in that order, with the same names and card."""
-        indices = np.asarray(indices, dtype=np.int64)
+        indices = as_places(indices)
         return replace(
             self,
             images=self.images[indices],
@@ -127,6 +127,12 @@ class ImageSet:
         images = stack_images(list(self.images)) if self.is_lazy else self.images
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         return pixels.float().div_(255), torch.from_numpy(self.labels.copy())
+
+
+def as_places(indices: Any) -> np.ndarray:
+    """Return places as int64; a mask of booleans stands for those where it is true."""
+    indices = np.asarray(indices)
+    return np.flatnonzero(indices) if indices.dtype == bool else indices.astype(np.int64)
 
 
 def stack_images(images: list) -> np.ndarray | torch.Tensor:

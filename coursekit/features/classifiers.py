@@ -53,6 +53,9 @@ def find_neighbors(
     tensor([[0, 1]])
     """
     queries, bank = _as_matrix(queries, "queries"), _as_matrix(bank, "bank")
+    if not 1 <= k <= len(bank):
+        msg = f"k must be between 1 and the bank's {len(bank)} rows, got k={k}."
+        raise SettingsError(msg)
     if metric not in ("cosine", "euclidean"):
         msg = f'metric must be "cosine" or "euclidean", got {metric!r}.'
         raise SettingsError(msg)

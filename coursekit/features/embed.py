@@ -10,10 +10,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import symbolic_trace
 from torch.fx.experimental.optimization import fuse
 from tqdm.auto import tqdm
 
 from coursekit.datasets import ImageSet, make_loader
+from coursekit.datasets.imageset import as_places
 from coursekit.devices import choose_device
 from coursekit.errors import SettingsError, did_you_mean
 from coursekit.models import find_head
@@ -66,7 +68,7 @@ class Embeddings:
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> Self:
         """Return the samples at `indices`, in that order."""
-        rows = torch.as_tensor(np.asarray(indices, dtype=np.int64))
+        rows = torch.from_numpy(as_places(indices))
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, embeddings=self.embeddings[rows], labels=labels)
 
@@ -185,7 +187,12 @@ def _fold(model: nn.Module, head: str) -> nn.Module:
     is_leaf = type(model.get_submodule(head)) in {nn.Linear, nn.Conv2d}
     if is_leaf and any(isinstance(part, nn.BatchNorm2d) for part in model.modules()):
         with suppress(Exception):  # what cannot be copied or traced stays as it is
-            return fuse(copy.deepcopy(model).eval(), inplace=True)
+            copied = copy.deepcopy(model).eval()
+            called = [n.target for n in symbolic_trace(copied).graph.nodes]
+            weighted = [n for n, part in copied.named_modules() if hasattr(part, "weight")]
+            # One that runs twice would be folded twice.
+            if all(called.count(name) <= 1 for name in weighted):
+                return fuse(copied, inplace=True)
     return model
 
 

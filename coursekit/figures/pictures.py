@@ -91,7 +91,11 @@ def as_images(images: Any) -> list[Any]:
     is_single = n_axes == 2 or not hasattr(images, "__iter__")  # the latter is PIL's
     if n_axes == 3:
         is_single = images.shape[0 if hasattr(images, "detach") else -1] in (1, 3)
-    return [images] if is_single else list(images)
+    items = [images] if is_single else list(images)
+    if not items:
+        msg = "A figure needs at least one image, got none."
+        raise ShapeError(msg)
+    return items
 
 
 # --- panels -------------------------------------------------------------------------------

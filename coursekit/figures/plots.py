@@ -14,6 +14,7 @@ from matplotlib.ticker import (
     PercentFormatter,
 )
 
+from coursekit.errors import ShapeError
 from coursekit.figures.base import (
     FONT_SIZES,
     PAGE_WIDTH,
@@ -258,6 +259,11 @@ def plot_confusion(matrix: Any, class_names: Sequence[str], *, title: str) -> Fi
         In the order of the rows.
     """
     counts = as_array(matrix, name="matrix", n_axes=2).astype(float)
+    if counts.shape != (len(class_names),) * 2:
+        msg = (
+            f"A matrix of shape {counts.shape} does not fit {len(class_names)} class names."
+        )
+        raise ShapeError(msg)
     size = min(5.6, max(2.0, 0.45 * len(counts)))
     widths = [text_width(name, size=_SIZE) for name in class_names]
     longest = min(max(widths), _CLASS_WIDTH)

@@ -1,6 +1,5 @@
 """Read a file of weights, and build the architecture that the user names for it."""
 
-import pickle
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from coursekit.models.heads import find_head, replace_head
 
 OWN = "coursekit_resnet8"
 _PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, torch.compile, Lightning
-_UNREADABLE = (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, ValueError)
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -44,7 +42,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
                 held = load_file(path)
             else:
                 held = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_UNREADABLE, EOFError) as error:
+    except Exception as error:  # a damaged pickle raises almost anything
         reason = str(error).split("\n", maxsplit=1)[0]
         msg = f"{path.name} cannot be read as weights ({reason}). {remedy}"
         raise SettingsError(msg) from error
@@ -52,7 +50,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     states = [
         part
         for part in parts
-        if isinstance(part, Mapping) and all(isinstance(v, Tensor) for v in part.values())
+        if isinstance(part, Mapping)
+        and part
+        and all(isinstance(v, Tensor) for v in part.values())
     ]
     if len(states) != 1:
         msg = f"{path.name} holds no state dict, which is a dict of tensors. {remedy}"
@@ -156,7 +156,7 @@ def build_from_timm_files(path: str | Path, *, name: str) -> nn.Module:
         file = next(path.glob("*.safetensors"), path / "model.safetensors")
         try:
             model = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
-        except (*_UNREADABLE, KeyError) as error:
+        except (SafetensorError, RuntimeError, OSError, ValueError, KeyError) as error:
             msg = (
                 f"timm cannot open the folder {path} ({error}). It needs config.json and "
                 "model.safetensors, as timm.models.save_for_hf(model, folder, "

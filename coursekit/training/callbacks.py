@@ -3,6 +3,7 @@
 A callback is called by our loop; a *hook* is called by PyTorch inside a model.
 """
 
+import math
 import random
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,8 +72,10 @@ class History:
         if monitor not in self.epochs[-1]:
             msg = f"The history has no {monitor!r}, only {', '.join(self.epochs[-1])}."
             raise SettingsError(msg)
-        values = [row[monitor] for row in self.epochs]
-        best = (min if monitor.endswith(("loss", "error")) else max)(values)
+        is_small_good = monitor.endswith(("loss", "error"))
+        worst = math.inf if is_small_good else -math.inf  # what is no number is never best
+        values = [worst if math.isnan(v := row[monitor]) else v for row in self.epochs]
+        best = (min if is_small_good else max)(values)
         return len(values) - 1 - values.index(best)
 
     def to_frame(self) -> "pd.DataFrame":

@@ -32,6 +32,9 @@ def check_optimizer(
     if isinstance(optimizer, torch.optim.LBFGS):
         msg = "LBFGS computes the loss several times a step; take SGD, Adam or AdamW."
         raise TrainingError(msg)
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        msg = "The scheduler moves another optimizer's rate. Make it anew from this optimizer."
+        raise TrainingError(msg)
     if isinstance(scheduler, ReduceLROnPlateau):
         msg = (
             "ReduceLROnPlateau waits for a number of your choice: call its step in a Callback's "
@@ -70,7 +73,7 @@ def check_labels(logits: Tensor, labels: Tensor, loss: Callable) -> None:
     if getattr(loss, "__name__", type(loss).__name__) not in _CLASS_LOSSES:
         pair = {(len(labels), 1), (len(labels),)}
         # A column and a row would silently become a matrix of all pairs.
-        if len(labels) > 1 and set(shapes) == pair and labels.is_floating_point():
+        if len(labels) > 1 and set(shapes) == pair:
             msg = f"{given}: all pairs would be compared. Give labels.view_as(outputs)."
             raise ShapeError(msg)
         return

@@ -43,7 +43,9 @@ class SampleSums:
 
         Return the loss over the rows of all processes.
         """
-        row = [weight, n_samples, weight * loss.item(), *(one.item() for one in sums)]
+        # The mean over no sample is no number, and weighs nothing.
+        total = weight * loss.item() if weight else 0.0
+        row = [weight, n_samples, total, *(one.item() for one in sums)]
         if self.accelerator.num_processes > 1:
             own = torch.tensor(row, dtype=torch.float64, device=self.accelerator.device)
             row = self.accelerator.reduce(own, reduction="sum").tolist()

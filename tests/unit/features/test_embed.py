@@ -192,3 +192,35 @@ def test_a_subset_keeps_rows_labels_and_names():
     part = Embeddings(embeddings=torch.eye(4), **given).subset(range(3, 0, -2))
     assert torch.equal(part.embeddings, torch.eye(4)[[3, 1]])
     assert (part.labels.tolist(), part.n_classes, len(part)) == ([3, 1], 4, 2)
+
+
+class Twice(nn.Module):
+    """Uses one convolution twice, so that it cannot be folded into two normalizations."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.one, self.two = (
+            nn.Conv2d(3, 3, 1),
+            nn.BatchNorm2d(3),
+            nn.BatchNorm2d(3),
+        )
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.fc(self.two(self.conv(self.one(self.conv(x)).relu())).mean((2, 3)))
+
+
+def test_a_shared_layer_is_not_folded_twice():
+    torch.manual_seed(0)
+    model, images = Twice(), torch.rand(4, 3, 8, 8)
+    for _ in range(20):
+        model(torch.rand(8, 3, 8, 8))  # statistics worth folding
+    with torch.no_grad():
+        maps = model.eval().two(model.conv(model.one(model.conv(images)).relu()))
+    found = embed(model, images, progress_bar=False).embeddings
+    torch.testing.assert_close(found, maps.mean((2, 3)))
+
+
+def test_a_mask_chooses_where_it_is_true():
+    rows = Embeddings(embeddings=torch.eye(4), labels=torch.arange(4))
+    assert rows.subset(rows.labels > 1).labels.tolist() == [2, 3]

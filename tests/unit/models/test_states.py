@@ -62,7 +62,8 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, name, content):
 
 
 @pytest.mark.parametrize(
-    "saved", [torch.ones(3), {"a": 1}, {"net": {"a": torch.ones(1)}, "ema": {}}]
+    "saved",
+    [torch.ones(3), {"a": 1}, {"net": {"a": torch.ones(1)}, "ema": {"a": torch.ones(1)}}],
 )
 def test_what_is_no_single_state_dict_is_refused_with_the_remedy(tmp_path, saved):
     torch.save(saved, tmp_path / "w.pth")

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from coursekit.datasets import make_loader
 from coursekit.errors import DataError, SettingsError, ShapeError, TrainingError
-from coursekit.training import Trainer, TrainSettings
+from coursekit.training import History, Trainer, TrainSettings
 
 QUIET = TrainSettings(progress_bar=False)
 
@@ -96,10 +96,21 @@ def test_the_first_axis_stays_the_batch():
         fit(nn.Sequential(*layers), batch())
 
 
-def test_a_column_is_not_compared_with_a_row():
-    data = torch.rand(4, 3), torch.rand(4)
+@pytest.mark.parametrize("labels", [torch.rand(4), torch.arange(4)])
+def test_a_column_is_not_compared_with_a_row(labels):
+    data = torch.rand(4, 3), labels
     with pytest.raises(ShapeError, match=r"\(4, 1\), labels \(4,\).*labels\.view_as"):
         fit(nn.Linear(3, 1), data, loss=nn.MSELoss(), metrics=())
+
+
+def test_a_batch_of_ignored_labels_weighs_nothing_and_nan_is_never_best():
+    inputs, labels = torch.rand(6, 3), torch.tensor([-100, -100, 0, 1, 2, 0])
+    model, loss = nn.Linear(3, 3), nn.CrossEntropyLoss()
+    batches = [*zip(inputs.split(2), labels.split(2), strict=True)]
+    found = Trainer(model, metrics=(), device="cpu").evaluate(batches)
+    assert found["loss"] == pytest.approx(loss(model(inputs), labels).item(), rel=1e-6)
+    history = History(epochs=[{"val_loss": v} for v in (math.nan, 0.9, 0.8)])
+    assert history.n_since_best("val_loss") == 0
 
 
 def test_a_loss_and_outputs_that_are_none_are_told():
@@ -120,6 +131,9 @@ def test_what_training_needs_is_told():
     with pytest.raises(TrainingError, match="2 are frozen"):
         fit(nn.Linear(2, 2).requires_grad_(False), batch())
     sgd = torch.optim.SGD(model.parameters())
+    other_rate = StepLR(torch.optim.SGD(model.parameters()), 1)
+    with pytest.raises(TrainingError, match="another optimizer's rate"):
+        Trainer(model, optimizer=sgd, scheduler=other_rate)
     with pytest.raises(TrainingError, match=r"step in a Callback's on_epoch_end"):
         Trainer(model, optimizer=sgd, scheduler=ReduceLROnPlateau(sgd))
     with pytest.raises(TrainingError, match="LBFGS"):
