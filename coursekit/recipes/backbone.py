@@ -20,27 +20,20 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from coursekit.datasets import (
-    BACKGROUNDS,
-    COLORS,
     HELD_OUT_PAIRS,
-    SIZES,
     SOURCE_SHAPES,
     ImageSet,
     Loader,
     make_loader,
     make_shapes,
 )
+from coursekit.datasets.shapes import NAMES
 from coursekit.models import SmallResNet
 from coursekit.seeds import seeded
 from coursekit.training import Trainer, TrainSettings
 from coursekit.transforms import PerImage, RandomQuarterTurn
 
-ANSWERS: dict[str, tuple[str, ...]] = {
-    "shape": SOURCE_SHAPES,
-    "color": COLORS,
-    "size": SIZES,
-    "background": BACKGROUNDS,
-}
+ANSWERS = {**NAMES, "shape": SOURCE_SHAPES}
 """What a picture can be asked about, and the answers."""
 _N_LOGITS = [len(names) for names in ANSWERS.values()]
 _TEST_START = 10_000_000  # no training set reaches that far

@@ -22,8 +22,8 @@ from open_clip.transform import PreprocessCfg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from coursekit.datasets import HELD_OUT_PAIRS, UNSEEN_SHAPES, ImageSet, make_shapes
-from coursekit.datasets.shapes import caption_shape
+from coursekit.datasets import HELD_OUT_PAIRS, ImageSet, make_shapes
+from coursekit.datasets.shapes import NAMES, caption_shape
 from coursekit.features import (
     embed_images,
     embed_texts,
@@ -31,7 +31,6 @@ from coursekit.features import (
     zero_shot_classifier,
 )
 from coursekit.recipes.backbone import (
-    ANSWERS,
     Recipe,
     attribute_numbers,
     fit_recipe,
@@ -49,9 +48,6 @@ _PROMPTS = {"shape": "a {}", "color": "a {} object", "size": "a {} object"}
 # Pictures of either kind that accuracies are measured on, and recalls.
 _N_TEST, _N_RETRIEVED = 6_000, 500
 _EMBED_DIM, _CONTEXT_LENGTH = 96, 16
-
-ATTRIBUTES = {**ANSWERS, "shape": ANSWERS["shape"] + UNSEEN_SHAPES}
-"""What a caption can name, and the names."""
 
 WORDS_FILE = "words.txt.gz"
 """Beside the weights: give it to ``open_clip.get_tokenizer`` as ``bpe_path=``."""
@@ -80,9 +76,9 @@ _NEVER_TRAINED = (
     *("left", "right", "top", "bottom", "middle", "above", "below", "above", "side"),
 )
 _WORDS = [
-    *(name for names in ATTRIBUTES.values() for name in names),
+    *(name for names in NAMES.values() for name in names),
     *(*_NOUNS, "background", "on", "a", "an", *"".join(_OPENINGS).split()),
-    *(f"{name}s" for name in (*ATTRIBUTES["shape"][:11], *_NOUNS)),
+    *(f"{name}s" for name in (*NAMES["shape"][:11], *_NOUNS)),
     *_NEVER_TRAINED,
 ]
 CLIP_WORDS: tuple[str, ...] = tuple(dict.fromkeys(_WORDS))
@@ -205,7 +201,7 @@ def train(folder: Path, recipe: Recipe) -> tuple[Path, dict[str, float]]:
     others = [p for p in model.parameters() if p.ndim < 2]  # are not drawn to zero
     groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
     pictures = draw_pairs("seen", recipe.n_images, seed=recipe.seed, start=0)
-    loader = picture_loader(pictures, ATTRIBUTES, recipe)
+    loader = picture_loader(pictures, NAMES, recipe)
     loss = _caption_loss(model, tokenizer, recipe.seed)
     trainer = fit_recipe(model, groups, loader, recipe, loss=loss, metrics=())
     reached = measure_clip(model, tokenizer, n_images=_N_TEST, seed=recipe.seed)
@@ -221,7 +217,7 @@ def _caption_loss(
     """Return what draws a caption of each picture, and judges how well they find each other."""
     rng = random.Random(derive_seed(seed, "captions"))  # noqa: S311
     tokenize = cache(lambda text: tokenizer(text)[0])
-    kinds = list(ATTRIBUTES.values())
+    kinds = list(NAMES.values())
 
     def loss(outputs: tuple, numbers: Tensor) -> Tensor:
         """Return the loss of a batch; `numbers` are attributes, of shape (n_images, 4)."""
@@ -303,7 +299,7 @@ def measure_clip(
         images = draw_pairs(pairs, n_images, seed=seed, start=start)
         embedded = embed_images(model, images, progress_bar=False).embeddings
         for kind, prompt in _PROMPTS.items():
-            names = ATTRIBUTES[kind]
+            names = NAMES[kind]
             weights = zero_shot_classifier(model, tokenizer, names, prompts=prompt).cpu()
             truth = attribute_numbers(images, kind, names)
             found = (embedded @ weights).argmax(dim=1) == truth
@@ -316,9 +312,9 @@ def measure_clip(
 
 def draw_pairs(pairs: str, n_images: int, *, seed: int, start: int) -> ImageSet:
     """Return pictures of the pairs that are ``"seen"`` in training, or ``"held-out"``."""
-    shapes, excluded = ATTRIBUTES["shape"], HELD_OUT_PAIRS
+    shapes, excluded = NAMES["shape"], HELD_OUT_PAIRS
     if pairs == "held-out":
-        every = itertools.product(shapes, ATTRIBUTES["color"])
+        every = itertools.product(shapes, NAMES["color"])
         excluded = [pair for pair in every if pair not in HELD_OUT_PAIRS]
     return make_shapes(
         n_images, seed=seed, start=start, shapes=shapes, exclude_pairs=excluded

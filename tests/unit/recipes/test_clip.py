@@ -15,7 +15,7 @@ from coursekit.datasets import HELD_OUT_PAIRS
 from coursekit.datasets.shapes import caption_shape
 from coursekit.models.clip import CheckedTokenizer, open_clip_files
 from coursekit.recipes import clip
-from coursekit.recipes.clip import ATTRIBUTES, CLIP_WORDS, draw_caption
+from coursekit.recipes.clip import CLIP_WORDS, NAMES, draw_caption
 
 STAR = ("star", "red", "small", "striped")
 SHORT = replace(clip.RECIPE, n_images=256, n_epochs=2, batch_size=64)
@@ -33,7 +33,7 @@ def test_every_word_is_one_token_and_captions_come_back_word_by_word(tmp_path):
     assert {len(number) for number in numbers} == {1}
     assert len({*numbers}) == len(CLIP_WORDS)
     rng = random.Random(0)
-    captions = [caption_shape(*names) for names in itertools.product(*ATTRIBUTES.values())]
+    captions = [caption_shape(*names) for names in itertools.product(*NAMES.values())]
     captions = captions[::13] + [draw_caption(STAR, rng)[0] for _ in range(1000)]
     tokens = tokenizer(captions)  # a warning of an unknown word would be an error here
     for caption, row in zip(captions, tokens.tolist(), strict=True):
@@ -97,7 +97,7 @@ def test_a_caption_that_is_true_of_another_picture_does_not_count(monkeypatch):
     note = lambda *, ignore, **_: seen.append(ignore) or torch.zeros(())  # noqa: E731
     monkeypatch.setattr(clip, "contrastive_loss", note)
     model, _, tokenizer = course.clip()
-    star, disc = (ATTRIBUTES["shape"].index(name) for name in ("star", "disc"))
+    star, disc = (NAMES["shape"].index(name) for name in ("star", "disc"))
     numbers = torch.tensor([[star, 0, 2, 0], [star, 0, 0, 0], [disc, 0, 0, 0]])
     clip._caption_loss(model, tokenizer.tokenizer, 0)((torch.zeros(3, 96),), numbers)
     assert seen[1].int().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
