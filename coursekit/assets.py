@@ -11,6 +11,7 @@ import re
 import shutil
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,6 +67,7 @@ class Asset:
         )
 
 
+@cache
 def read_registry() -> dict[str, Asset]:
     """Return all assets by name, in the registry's order."""
     tables = tomllib.loads((_PACKAGE / "registry.toml").read_text(encoding="utf-8"))

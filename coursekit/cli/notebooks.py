@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -286,7 +287,14 @@ def _hash_inputs(notebook: NotebookNode) -> str:
     Comments do not count, nor does what only runs and compares lessons.
     """
     cells = [[hash_source(cell.source), cell.outputs] for cell in code_cells(notebook)]
-    found = sha256(json.dumps(cells, sort_keys=True).encode())
+    return sha256(
+        (json.dumps(cells, sort_keys=True) + _hash_package()).encode()
+    ).hexdigest()
+
+
+@cache  # all lessons share it
+def _hash_package() -> str:
+    found = sha256()
     others = {"__pycache__", "nbtest", "cli", "_shipped"}
     for folder in (assets.data_folder(), Path(coursekit.__file__).parent):
         for path in sorted(folder.rglob("*")):

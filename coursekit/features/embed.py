@@ -156,7 +156,8 @@ def _open(data: Any, transform: Callable | None, device: torch.device) -> Iterab
         data = data, torch.zeros(len(data))
     elif isinstance(data, ImageSet) and not data.is_lazy:
         # Convolutions are fastest on channels that lie last.
-        data = torch.tensor(data.images).permute(0, 3, 1, 2), torch.tensor(data.labels)
+        pixels = torch.from_numpy(np.require(data.images, requirements="W"))  # a view
+        data = pixels.permute(0, 3, 1, 2), data.labels
     if isinstance(data, tuple | ImageSet):
         one, _ = next(iter(make_loader(data, batch_size=1, transform=transform)))
         size = _fast_batch_size(one.shape[1:], device)

@@ -38,7 +38,7 @@ _FEW = 15  # points: up to here each is marked
 _CLASS_WIDTH = 1.8  # inches for the name of a class
 _MOST_NUMBERS = 20  # classes: beyond it numbers in the cells are not legible
 _MARKERS = "os^Dv"
-_DARK, _GRAY = "#222222", "#9A9A9A"
+_DARK, GRAY = PALETTE["black"], "#9A9A9A"
 _PLAIN = FuncFormatter(lambda value, _: format_number(value))
 
 
@@ -322,7 +322,7 @@ def plot_strategies(
     places, means = np.arange(len(table)), table.mean(axis=1)
     beside = places + 0.24  # of the points, for the error bars
     for own in table.T:
-        axes.plot(places, own, color=_GRAY, linewidth=0.8, alpha=0.7, zorder=1)
+        axes.plot(places, own, color=GRAY, linewidth=0.8, alpha=0.7, zorder=1)
     for place, own in enumerate(table):
         look = {"color": _COLORS[place % len(_COLORS)], "markersize": 6, "alpha": 0.75}
         axes.plot(np.full(len(own), place), own, "o", **look)

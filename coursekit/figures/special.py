@@ -31,10 +31,9 @@ from coursekit.figures.pictures import (
     resolution,
     show_pictures,
 )
-from coursekit.figures.plots import name_curves, set_log
+from coursekit.figures.plots import GRAY, name_curves, set_log
 
 _SIZE = FONT_SIZES["tick"]
-_GRAY = "#9A9A9A"
 _FRAME = 3.0  # points around a picture that is right or wrong
 _NOTHING = (None, "", None)
 
@@ -280,7 +279,7 @@ def plot_bubbles(
     figure = Figure(height=6.2, title=title)
     axes = figure.subplots()
     look = {"alpha": 0.55, "edgecolors": "white", "linewidths": 0.6}
-    axes.scatter(x[others], y[others], s=areas[others], color=_GRAY, **look)
+    axes.scatter(x[others], y[others], s=areas[others], color=GRAY, **look)
     axes.plot(x[order], y[order], color=PALETTE["vermilion"], linewidth=1.2, zorder=1)
     axes.scatter(x[order], y[order], s=areas[order], color=PALETTE["vermilion"], **look)
     set_log(axes, log)
@@ -288,7 +287,7 @@ def plot_bubbles(
     axes.set(xlabel=x_label, ylabel=y_label)
     shown = np.unique([float(f"{np.quantile(sizes, q):.1g}") for q in (0.4, 0.9)])
     texts = [*(f"{format_number(size)} {size_label}" for size in shown), marked_label]
-    legend = [(max(_LARGEST * size / sizes.max(), _SMALLEST), _GRAY) for size in shown]
+    legend = [(max(_LARGEST * size / sizes.max(), _SMALLEST), GRAY) for size in shown]
     legend.append((60, PALETTE["vermilion"]))
     handles = [axes.scatter([], [], s=s, color=color, alpha=0.55) for s, color in legend]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "columnspacing": 2.5}

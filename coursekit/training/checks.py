@@ -17,7 +17,7 @@ _CLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
 def check_optimizer(
     model: nn.Module, optimizer: Any, scheduler: Any, loss: Callable
 ) -> None:
-    """Raise `TrainingError` if `optimizer` cannot train `model`, or we not call the scheduler."""
+    """Raise `TrainingError` if `optimizer` or `scheduler` cannot serve the training of `model`."""
     own = [*model.parameters(), *getattr(loss, "parameters", list)()]
     held = [p for group in optimizer.param_groups for p in group["params"]]
     n_foreign = len({id(p) for p in held} - {id(p) for p in own})

@@ -38,7 +38,7 @@ def report_parameters(model: nn.Module) -> "pd.DataFrame":
 
 
 def freeze(model: nn.Module, names: str | Sequence[str] | None = None) -> "pd.DataFrame":
-    """Make parameters of `model` ones that no training changes; return what still trains, see `report_parameters`.
+    """Make parameters of `model` ones that no training changes; return what still trains.
 
     Parameters
     ----------
