@@ -82,10 +82,10 @@ def fetch(name: str) -> Path:
     What arrives is checked before it takes its final name, so an interrupted call leaves
     nothing that a later one would take for whole. The error lists the places searched.
     """
-    asset, cache = read_registry()[name], cache_folder()
+    asset, folder = read_registry()[name], cache_folder()
     title = f"{asset.title} (asset {asset.name!r}, role {asset.role!r})"
     for file in asset.files:
-        final, tried = cache / (file.unpacks_to or file.path), []
+        final, tried = folder / (file.unpacks_to or file.path), []
         for place, known_hash, is_packed in _places(file):
             try:  # networks and damaged archives raise almost anything
                 if place == final:
@@ -96,7 +96,7 @@ def fetch(name: str) -> Path:
             except Exception as error:
                 if getattr(error, "errno", None) in _CANNOT_STORE:
                     msg = (
-                        f"{title} cannot be stored in {cache}: {error}. Free some space, or "
+                        f"{title} cannot be stored in {folder}: {error}. Free some space, or "
                         "set COURSEKIT_CACHE to a folder that you may write to."
                     )
                     raise AssetError(msg) from error
@@ -113,7 +113,7 @@ def fetch(name: str) -> Path:
                 "Without the files, unset COURSEKIT_PROFILE: the embedded profile needs none."
             )
             raise AssetError(msg)
-    return cache / asset.result
+    return folder / asset.result
 
 
 def find_file(name: str) -> Path | None:
